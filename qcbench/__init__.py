@@ -1,0 +1,48 @@
+"""qcbench: which brain MRIs of a hospital's data warehouse can be trusted.
+
+    import qcbench as qc
+    study = qc.Study("my-study")
+    qc.preprocess(study)
+
+Everything below is imported on first use, so that ``import qcbench`` costs nothing.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Study": "qcbench.study",
+    "Labeller": "qcbench.widgets.labeller",
+    **dict.fromkeys(
+        (
+            "init",
+            "ingest",
+            "preprocess",
+            "label",
+            "import_labels",
+            "agreement",
+            "consensus",
+            "split",
+            "train",
+            "evaluate",
+            "predict",
+            "report",
+            "demo",
+            "table",
+        ),
+        "qcbench.pipeline",
+    ),
+}
+
+__all__ = ["__version__", *sorted(_HOMES)]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"qcbench has no {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""From screenshots to a consensus: queue, journal, session, agreement."""

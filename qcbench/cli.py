@@ -1,0 +1,1 @@
+"""Arguments in, pipeline called, summary out: the only module that prints and exits."""

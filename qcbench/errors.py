@@ -1,0 +1,82 @@
+"""Every exception that qcbench raises on purpose.
+
+    QcbenchError
+    ├── UsageError              the call cannot be carried out as asked (exit status 2)
+    │   ├── StudyError          no study there, or its study.toml is wrong
+    │   ├── ProtocolError       a protocol file is wrong: the file and the entry are named
+    │   └── MissingExtraError   an optional dependency is not installed
+    ├── TableError              a table is damaged, or its columns are not those of its schema
+    ├── ImageError              an image cannot be used; `.code` is stable, e.g. "TRUNCATED"
+    ├── LabelError              a label breaks the protocol
+    ├── LeakError               one participant would be in two sets
+    ├── TrainingError           a network cannot be fitted, e.g. a class is empty
+    ├── WeightsError            saved weights are damaged, or not safetensors
+    └── WorkerError             a subprocess crashed, hung, or outgrew its memory
+
+A message says what was expected, what came and what to do next, and names the file.
+"""
+
+
+class QcbenchError(Exception):
+    """The base: catch this to catch whatever qcbench raises on purpose."""
+
+
+class UsageError(QcbenchError):
+    """The call cannot be carried out as asked; nothing was changed."""
+
+
+class StudyError(UsageError):
+    """There is no study at that path, or its study.toml is wrong."""
+
+
+class ProtocolError(UsageError):
+    """A protocol file is wrong; the message names the file and the entry."""
+
+
+class MissingExtraError(UsageError):
+    """An optional dependency is not installed; the message has the install command."""
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(
+            f"this needs {module!r}, which is not installed. Install it with: pip install 'qcbench[{extra}]'"
+        )
+
+
+class TableError(QcbenchError):
+    """A table is damaged, or its columns are not those of its schema."""
+
+
+class ImageError(QcbenchError):
+    """An image cannot be used. `code` is one stable word, e.g. ``TRUNCATED``.
+
+    >>> str(ImageError("NOT_3D", "scan.nii.gz has 4 dimensions"))
+    'NOT_3D: scan.nii.gz has 4 dimensions'
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class LabelError(QcbenchError):
+    """A label breaks the protocol: a grade is missing, unknown or out of range."""
+
+
+class LeakError(QcbenchError):
+    """One participant would be in two sets, so a result would be too good to be true."""
+
+
+class TrainingError(QcbenchError):
+    """A network cannot be fitted, for instance because a class has no image."""
+
+
+class WeightsError(QcbenchError):
+    """Saved weights are damaged, do not fit the network, or are not safetensors."""
+
+
+class WorkerError(QcbenchError):
+    """A subprocess crashed, ran past its time, or outgrew its memory."""

@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: geometry, template, bias field, registration, screenshots, simulation."""

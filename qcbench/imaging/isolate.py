@@ -1,0 +1,82 @@
+"""Native code in a subprocess with a limit of time and memory.
+
+A segmentation fault in ITK would take the notebook kernel with it; here it becomes a WorkerError
+that says what happened. The subprocess is forked from a clean server that has imported the
+modules already, so that one call costs milliseconds, not an import.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import signal
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from qcbench.errors import QcbenchError, WorkerError
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+
+
+def preload(*modules: str) -> None:
+    """Name the modules that the server imports once; call it before the first `call`."""
+    _CONTEXT.set_forkserver_preload(["__main__", *modules])
+
+
+def call(
+    function: Callable[..., Any], /, *args: Any, timeout_s: float = 900, memory_gb: float = 12, **kwargs: Any
+) -> Any:
+    """Return what `function(*args, **kwargs)` returns, computed in a process of its own.
+
+    `function` is module-level; arguments and result can be pickled. A QcbenchError raised inside
+    is raised here as itself; a crash, a hang past `timeout_s` and an allocation past `memory_gb`
+    raise WorkerError.
+    """
+    receiver, sender = _CONTEXT.Pipe(duplex=False)
+    process = _CONTEXT.Process(target=_run, args=(sender, memory_gb, function, args, kwargs))
+    process.start()
+    sender.close()
+    try:
+        if not receiver.poll(timeout_s):
+            raise WorkerError(f"{function.__name__} took longer than {timeout_s:.0f} s and was stopped")
+        try:
+            outcome, value = receiver.recv()
+        except EOFError:
+            process.join()
+            raise WorkerError(_death(function.__name__, process.exitcode, memory_gb)) from None
+    finally:
+        if process.is_alive():
+            process.join(1)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        receiver.close()
+    if outcome == "raised":
+        raise value
+    return value
+
+
+def _run(sender: Connection, memory_gb: float, function: Callable, args: tuple, kwargs: dict) -> None:
+    limit = int(memory_gb * 2**30)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    try:
+        sender.send(("returned", function(*args, **kwargs)))
+    except MemoryError:
+        sender.send(("raised", WorkerError(f"{function.__name__} needed more than {memory_gb:g} GB of memory")))
+    except QcbenchError as error:
+        sender.send(("raised", error))
+    except Exception as error:
+        sender.send(("raised", WorkerError(f"{type(error).__name__}: {error}")))
+
+
+def _death(name: str, exitcode: int | None, memory_gb: float) -> str:
+    if exitcode is not None and exitcode < 0:
+        cause = signal.Signals(-exitcode).name
+        hint = (
+            f" (perhaps out of memory: the limit is {memory_gb:g} GB)"
+            if -exitcode in (signal.SIGKILL, signal.SIGABRT)
+            else ""
+        )
+        return f"{name} crashed in native code with {cause}{hint}"
+    return f"{name} ended without a result, exit status {exitcode}"

@@ -1,0 +1,1 @@
+"""From a consensus to predictions: splits, networks, training, evaluation."""

@@ -1,0 +1,129 @@
+"""One worker over many rows, on any `concurrent.futures` executor, surviving bad rows.
+
+A worker is a module-level function that takes a row and returns a row; volumes never cross
+processes, only paths. Whatever a worker raises becomes an ``error`` in its row: this is the only
+place of qcbench that catches every exception.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
+from contextlib import contextmanager
+
+from qcbench.errors import QcbenchError
+
+Row = Mapping[str, object]
+Worker = Callable[[Row], Row]
+
+
+class SerialExecutor(Executor):
+    """Runs each call at once, in the calling thread: tracebacks and debuggers work."""
+
+    def submit(self, function, /, *args, **kwargs) -> Future:
+        """Run the call and return a finished future."""
+        future: Future = Future()
+        try:
+            future.set_result(function(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def local_executor(workers: int, *, threads: bool = False) -> Executor:
+    """Return an executor for this machine.
+
+    Processes are forked from a clean server, never from a process that already runs native
+    threads. `threads` suits workers that only supervise a subprocess of their own.
+    """
+    if workers <= 1:
+        return SerialExecutor()
+    if threads:
+        return ThreadPoolExecutor(workers)
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("forkserver"))
+
+
+def map_rows(worker: Worker, rows: Iterable[Row], executor: Executor, *, key: str = "image_id") -> Iterator[dict]:
+    """Yield one row for each given row, as they finish: the key, then what the worker returned.
+
+    A row whose worker raised has its reason in ``error``. When a process dies and takes the pool
+    with it, the rows that were in flight are run again one by one in processes of their own, so
+    that only the row that kills its process is lost.
+    """
+    waiting = iter(rows)
+    in_flight: dict[Future, Row] = {}
+    killed: list[Row] = []
+    width = 4 * (getattr(executor, "_max_workers", None) or 8)
+    while True:
+        for row in itertools.islice(waiting, width - len(in_flight)):
+            try:
+                in_flight[executor.submit(worker, row)] = row
+            except BrokenExecutor:
+                killed.append(row)
+        if not in_flight:
+            break
+        for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
+            row = in_flight.pop(future)
+            if isinstance(future.exception(), BrokenExecutor):
+                killed.append(row)
+            else:
+                yield _outcome(future, row, key)
+    for row in itertools.chain(killed, waiting):
+        with local_executor(2) as alone:
+            yield _outcome(alone.submit(worker, row), row, key)
+
+
+def _outcome(future: Future, row: Row, key: str) -> dict:
+    try:
+        return {key: row[key], "error": None, **future.result()}
+    except QcbenchError as error:
+        return {key: row[key], "error": str(error)}
+    except BrokenExecutor:
+        return {key: row[key], "error": "the worker process died (killed, out of memory, or a crash in native code)"}
+    except Exception as error:
+        return {key: row[key], "error": f"{type(error).__name__}: {error}"}
+
+
+@contextmanager
+def progress(description: str, total: int, *, show: bool = True) -> Iterator[Callable[[], None]]:
+    """Show a progress bar with rate and time left on standard error or in a notebook.
+
+    Yields a function to be called once an item.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=not show) as bar:
+        task = bar.add_task(description, total=total, rate="")
+
+        def advance() -> None:
+            bar.advance(task)
+            speed = bar.tasks[0].speed
+            bar.update(task, rate=f"{60 * speed:.1f}/min" if speed else "")
+
+        yield advance

@@ -1,0 +1,1 @@
+"""The table of contents: one short function a stage, in the data's order."""

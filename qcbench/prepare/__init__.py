@@ -1,0 +1,1 @@
+"""From warehouse files to preprocessed volumes and screenshots."""

@@ -1,0 +1,269 @@
+"""The only reader and writer of parquet tables.
+
+Tables are written whole, durably and with page checksums (without them a flipped bit is read
+back as a wrong number); label events are segments of a log that is only ever appended to.
+Needs pyarrow alone, so that a labelling kernel stays small; `frame` imports pandas.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from qcbench import durable, schema
+from qcbench.errors import StudyError, TableError
+from qcbench.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ARROW = {
+    "string": pa.string(),
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "bool": pa.bool_(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+    "list<string>": pa.list_(pa.string()),
+}
+Row = Mapping[str, object]
+
+
+def read(study: Study, name: str) -> pa.Table:
+    """Return a table of the study; an empty one with its columns when it was not written yet.
+
+    Raises TableError when the file is damaged or lacks a column.
+    """
+    table = _schema(name)
+    path = study.table_path(name)
+    if not path.exists():
+        return _to_arrow([], table, path)
+    return _read_file(path, table)
+
+
+def rows(study: Study, name: str) -> list[dict]:
+    """Return a table as a list of rows."""
+    return read(study, name).to_pylist()
+
+
+def frame(study: Study, name: str) -> pd.DataFrame:
+    """Return a table as a pandas DataFrame with nullable dtypes; ``labels`` is folded first."""
+    import pandas as pd
+
+    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(), pa.string(): pd.StringDtype()}
+    table = _to_arrow(labels(study), schema.LABELS, study.folder) if name == "labels" else read(study, name)
+    return table.to_pandas(types_mapper=nullable.get)
+
+
+def require(study: Study, name: str, made_by: str) -> list[dict]:
+    """Return the rows of a table that an earlier stage makes; raise StudyError when it is empty."""
+    found = rows(study, name)
+    if not found:
+        raise StudyError(f"{study.folder} has no {name} yet. Run first: qcbench {made_by} {study.folder}")
+    return found
+
+
+def write(study: Study, name: str, new: Iterable[Row]) -> None:
+    """Write a table whole, its rows in the order of its key. Same rows, same bytes.
+
+    Raises TableError when a row lacks a required value, breaks a vocabulary or repeats a key.
+    """
+    table = _schema(name)
+    ordered = sorted((dict(row) for row in new), key=lambda row: _sort_key(row, table))
+    path = study.table_path(name)
+    _refuse_bad_rows(ordered, table, path)
+    durable.write_bytes(path, _to_bytes(_to_arrow(ordered, table, path)))
+
+
+def upsert(study: Study, name: str, new: Iterable[Row]) -> None:
+    """Add rows to a table; a row with the key of an old one takes its place."""
+    table = _schema(name)
+    merged = {_key(row, table): row for row in rows(study, name)}
+    merged.update({_key(row, table): dict(row) for row in new})
+    write(study, name, merged.values())
+
+
+@contextmanager
+def collect(study: Study, name: str, *, every_s: float = 15.0) -> Iterator[list[dict]]:
+    """Yield a list whose rows reach the table now and then and at the end.
+
+    A batch that is killed loses the rows of at most the last `every_s` seconds; `append` to the
+    list is all the caller does.
+    """
+    pending = _Collected(study, name, every_s)
+    try:
+        yield pending
+    finally:
+        pending.flush()
+
+
+class _Collected(list):
+    def __init__(self, study: Study, name: str, every_s: float) -> None:
+        super().__init__()
+        self._study, self._name, self._every_s = study, name, every_s
+        self._flushed_at = time.monotonic()
+
+    def append(self, row: Row) -> None:
+        super().append(dict(row))
+        if time.monotonic() - self._flushed_at > self._every_s:
+            self.flush()
+
+    def flush(self) -> None:
+        if self:
+            upsert(self._study, self._name, self)
+            self.clear()
+        self._flushed_at = time.monotonic()
+
+
+class SegmentLog:
+    """A log of events in parquet segments: one folder a session, one writer a folder.
+
+    `append` returns once the row is on the disk. A segment takes 256 rows and is then never
+    written again. Without locks and without appending to a file, so that it is safe on NFS.
+    """
+
+    ROWS_A_SEGMENT = 256
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = Path(folder)
+        self._table = _schema(name)
+        self._number = 0
+        self._rows: list[dict] = []
+
+    def append(self, row: Row) -> None:
+        """Add one event durably. Raises OSError (nothing was added) or TableError."""
+        if len(self._rows) >= self.ROWS_A_SEGMENT:
+            self._number, self._rows = self._number + 1, []
+        path = self.folder / f"seg-{self._number:06d}.parquet"
+        extended = [*self._rows, dict(row)]
+        _refuse_bad_rows(extended, self._table, path)
+        durable.write_bytes(path, _to_bytes(_to_arrow(extended, self._table, path)))
+        self._rows = extended
+
+
+def read_log(folder: Path, name: str) -> tuple[list[dict], list[str]]:
+    """Return the events below a folder, oldest session first, and what could not be read.
+
+    A damaged segment is named and left out; the others still count. An event that was written
+    twice (the browser sent it again) is returned once.
+    """
+    table = _schema(name)
+    events: dict[object, dict] = {}
+    damaged = []
+    for path in sorted(folder.rglob("seg-*.parquet")):
+        try:
+            for row in _read_file(path, table).to_pylist():
+                events.setdefault(row["event_id"], row)
+        except TableError as error:
+            damaged.append(str(error))
+    return list(events.values()), damaged
+
+
+def label_events(study: Study, rater: str) -> list[dict]:
+    """Return one rater's label events. Raises TableError when a segment is damaged.
+
+    Whoever folds labels must know all of them: an older grade must not come back because the
+    newer one could not be read.
+    """
+    events, damaged = read_log(study.label_folder(rater), "label_events")
+    if damaged:
+        raise TableError(
+            "; ".join(damaged) + ". Restore the segment from a backup, or move it out of labels/ to go on without it."
+        )
+    return events
+
+
+def labels(study: Study, raters: Iterable[str] | None = None, *, purpose: str = "label") -> list[dict]:
+    """Return the current label of each image and rater, folded from the events.
+
+    The current one is the last of the longest chain of `supersedes`; two tabs may end two chains
+    of one length, then the later `saved_at` counts, then the event id: the same for every reader.
+    """
+    folded = []
+    for rater in study.consensus_raters if raters is None else raters:
+        by_image: dict[str, list[dict]] = {}
+        for event in label_events(study, rater):
+            if event["purpose"] == purpose:
+                by_image.setdefault(event["image_id"], []).append(event)
+        folded += [_current(versions, study) for versions in by_image.values()]
+    return sorted(folded, key=lambda row: (row["image_id"], row["rater"]))
+
+
+def _current(versions: list[dict], study: Study) -> dict:
+    by_id = {event["event_id"]: event for event in versions}
+
+    def chain_length(event: dict) -> int:
+        seen = set()
+        while event is not None and event["event_id"] not in seen:
+            seen.add(event["event_id"])
+            event = by_id.get(event["supersedes"])
+        return len(seen)
+
+    latest = max(versions, key=lambda event: (chain_length(event), event["saved_at"], event["event_id"]))
+    label = {name: latest[name] for name in schema.LABELS.column_names if name in latest}
+    return {**label, "tier": study.protocol.tier(latest), "n_revisions": len(versions) - 1}
+
+
+def _schema(name: str) -> schema.TableSchema:
+    if name not in schema.TABLES:
+        raise TableError(f"there is no table {name!r}; there are {', '.join(schema.TABLES)}")
+    return schema.TABLES[name]
+
+
+def _key(row: Row, table: schema.TableSchema) -> tuple:
+    return tuple(row.get(name) for name in table.key)
+
+
+def _sort_key(row: Row, table: schema.TableSchema) -> tuple:
+    return tuple((value is not None, value) for value in _key(row, table))
+
+
+def _refuse_bad_rows(new: list[dict], table: schema.TableSchema, path: Path) -> None:
+    seen = set()
+    for row in new:
+        key = _key(row, table)
+        if key in seen:
+            raise TableError(f"{path}: two rows with {dict(zip(table.key, key, strict=True))}; a key names one row")
+        seen.add(key)
+        for column in table.columns:
+            value = row.get(column.name)
+            if value is None and column.required:
+                raise TableError(f"{path}: {column.name} is missing in row {key}")
+            if value is not None and column.choices and value not in column.choices:
+                raise TableError(f"{path}: {column.name} must be one of {column.choices}, got {value!r} in row {key}")
+
+
+def _to_arrow(new: list[dict], table: schema.TableSchema, path: Path) -> pa.Table:
+    """Return the rows as arrow: the schema's columns first, then what else the rows carry."""
+    fields = {column.name: _ARROW[column.dtype] for column in table.columns}
+    extra = sorted({name for row in new for name in row} - set(fields))
+    try:
+        arrays = {name: pa.array([row.get(name) for row in new], type=dtype) for name, dtype in fields.items()}
+        arrays.update({name: pa.array([row.get(name) for row in new]) for name in extra})
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise TableError(f"{path}: a value has the wrong type: {error}") from error
+    return pa.table(arrays)
+
+
+def _to_bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    return sink.getvalue().to_pybytes()
+
+
+def _read_file(path: Path, table: schema.TableSchema) -> pa.Table:
+    try:
+        found = pq.ParquetFile(path, page_checksum_verification=True).read()
+    except (OSError, pa.ArrowException) as error:
+        raise TableError(f"{path} cannot be read: {error}") from error
+    for column in table.columns:
+        if column.name not in found.column_names:
+            raise TableError(
+                f"{path} lacks the column {column.name!r} of the table {table.name}; it was not written by qcbench"
+            )
+    return found

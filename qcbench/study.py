@@ -1,0 +1,174 @@
+"""The study folder: where each table and image lies, and what study.toml says.
+
+Nothing is read here but study.toml, and nothing is written but study.toml: `store` reads and
+writes tables, `images` voxels and pictures.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from qcbench import durable, protocol
+from qcbench.errors import StudyError
+
+_RATER = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_OPEN_REVIEWS = "open_reviews"
+
+
+class Study:
+    """One study: a folder with a study.toml. ``Study(folder)`` opens, `Study.create` makes.
+
+    Raises StudyError when the folder is no study or study.toml is wrong; the message says what
+    to do. All paths in tables are relative to `folder`, so that a study can be moved.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder).absolute()
+        path = self.folder / "study.toml"
+        if not path.is_file():
+            raise StudyError(
+                f"{folder} is no study: it has no study.toml. Make one with: qcbench init {folder} --raters alice,bob"
+            )
+        try:
+            document = tomllib.loads(path.read_text())
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise StudyError(f"{path}: not a TOML file: {error}") from error
+        self.raters = _raters(document.get("raters"), path, "raters")
+        self.consensus_raters = _raters(document.get("consensus_raters", list(self.raters)), path, "consensus_raters")
+        self._protocol_source = document.get("protocol", "t1w-warehouse")
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | Path,
+        *,
+        raters: Sequence[str],
+        protocol: str = "t1w-warehouse",
+        consensus_raters: Sequence[str] | None = None,
+    ) -> Study:
+        """Make a study folder and return it.
+
+        `protocol` is the name of a shipped one or the path of a TOML file, which is copied into
+        the study. `consensus_raters` are those whose labels make the consensus (default: all
+        raters). Raises StudyError when the folder already holds a study.
+        """
+        folder = Path(folder).absolute()
+        path = folder / "study.toml"
+        if path.exists():
+            raise StudyError(f"{folder} is a study already; nothing was changed. Choose another folder.")
+        _raters(list(raters), path, "raters")
+        _raters(list(consensus_raters if consensus_raters is not None else raters), path, "consensus_raters")
+        source = _own_protocol(folder, protocol)
+        lines = [
+            "# What qcbench knows of this study. Everything else in the folder is a table or an image.",
+            f"raters = {json.dumps(list(raters))}",
+            f"protocol = {json.dumps(source)}",
+        ]
+        if consensus_raters is not None:
+            lines += [
+                "# Only these raters' labels make the consensus.",
+                f"consensus_raters = {json.dumps(list(consensus_raters))}",
+            ]
+        durable.write_text(path, "\n".join(lines) + "\n")
+        return cls(folder)
+
+    @classmethod
+    def of(cls, study: Study | str | Path) -> Study:
+        """Return the study itself, or open the one in that folder."""
+        return study if isinstance(study, cls) else cls(study)
+
+    def __repr__(self) -> str:
+        return f"Study({str(self.folder)!r})"
+
+    @cached_property
+    def protocol(self) -> protocol.Protocol:
+        """The labelling protocol of the study."""
+        if self._protocol_source.endswith(".toml"):
+            return protocol.load(self.folder / self._protocol_source)
+        return protocol.load(self._protocol_source)
+
+    @property
+    def bids(self) -> Path:
+        """The raw BIDS dataset."""
+        return self.folder / "bids"
+
+    @property
+    def derivatives(self) -> Path:
+        """The BIDS derivatives: preprocessed volumes, screenshots, sidecars."""
+        return self.folder / "derivatives" / "qcbench"
+
+    @property
+    def cache(self) -> Path:
+        """Memory-mapped volumes for training; can be deleted at any time."""
+        return self.folder / "cache"
+
+    @property
+    def runs(self) -> Path:
+        """One folder a training run."""
+        return self.folder / "runs"
+
+    @property
+    def reports(self) -> Path:
+        """HTML reports and their tables and figures."""
+        return self.folder / "reports"
+
+    def table_path(self, name: str) -> Path:
+        """Where the table of that name lies."""
+        if name == _OPEN_REVIEWS:
+            return self.folder / "reviews" / "open.parquet"
+        return self.folder / f"{name}.parquet"
+
+    def label_folder(self, rater: str) -> Path:
+        """Where one rater's label events lie, one folder a session. Refuses a stranger."""
+        self.require_rater(rater)
+        return self.folder / "labels" / f"rater={rater}"
+
+    def review_folder(self, reviewer: str) -> Path:
+        """Where one reviewer's joint-review events lie."""
+        self.require_rater(reviewer)
+        return self.folder / "reviews" / f"reviewer={reviewer}"
+
+    def require_rater(self, rater: str) -> str:
+        """Return the rater if the study knows them; raise StudyError otherwise."""
+        known = (*self.raters, *(name for name in self.consensus_raters if name not in self.raters))
+        if rater not in known:
+            raise StudyError(f"{rater!r} is no rater of {self.folder}; study.toml names {', '.join(known)}")
+        return rater
+
+    def relative(self, path: Path) -> str:
+        """Return a path as tables hold it: relative to the study, with forward slashes."""
+        return Path(path).relative_to(self.folder).as_posix()
+
+    def absolute(self, relative: str) -> Path:
+        """Return the file that a table's path means; one outside the study is refused."""
+        path = (self.folder / relative).resolve()
+        if not path.is_relative_to(self.folder.resolve()):
+            raise StudyError(f"{relative!r} points outside the study {self.folder}")
+        return path
+
+
+def _raters(value: object, path: Path, entry: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value:
+        raise StudyError(f'{path}: {entry} must be a list of names, e.g. {entry} = ["alice", "bob"]')
+    for name in value:
+        if not isinstance(name, str) or not _RATER.fullmatch(name):
+            raise StudyError(
+                f"{path}: {entry}: a name is lower-case letters, digits and hyphens (at most 32), got {name!r}"
+            )
+        if value.count(name) > 1:
+            raise StudyError(f"{path}: {entry} names {name!r} twice")
+    return tuple(value)
+
+
+def _own_protocol(folder: Path, source: str) -> str:
+    """Check the protocol; copy a file into the study, so that the study can be moved."""
+    protocol.load(source)
+    if not str(source).endswith(".toml"):
+        return source
+    durable.write_bytes(folder / "protocol.toml", Path(source).read_bytes())
+    return "protocol.toml"

@@ -1,0 +1,1 @@
+"""What people touch in a notebook or through voila."""
