@@ -1,1 +1,237 @@
-"""The table of contents: one short function a stage, in the data's order."""
+"""The table of contents: one short function a stage, in the data's order.
+
+Each is a verb of the command line and a function of ``qcbench``; each takes a study (or its
+folder), does only what is missing, and returns a Summary. The rooms are imported inside, so that
+a verb loads only what it needs, and a missing extra is named with its install command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qcbench import store
+from qcbench.errors import MissingExtraError
+from qcbench.study import Study
+from qcbench.summary import Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+StudyLike = Study | str | Path
+
+
+@contextmanager
+def _extra(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "qcbench").startswith("qcbench"):
+            raise
+        raise MissingExtraError(error.name, name) from error
+
+
+def init(folder: str | Path, *, raters: Sequence[str], protocol: str = "t1w-warehouse") -> Study:
+    """Make a study folder and return the study."""
+    return Study.create(folder, raters=raters, protocol=protocol)
+
+
+def ingest(
+    study: StudyLike, source: str | Path, *, min_slices: int = 40, min_age: float = 18, show_progress: bool = True
+) -> Summary:
+    """Catalogue a folder of NIfTI files or a BIDS dataset: tables `images`, folder ``bids/``."""
+    with _extra("prepare"):
+        from qcbench.prepare import warehouse
+    return warehouse.ingest(
+        Study.of(study), Path(source), min_slices=min_slices, min_age=min_age, show_progress=show_progress
+    )
+
+
+def preprocess(
+    study: StudyLike, *, preset: str = "fast", workers: int | None = None, show_progress: bool = True
+) -> Summary:
+    """Align each image to the template and draw its three central slices: table `preprocessed`.
+
+    `workers` images are processed at a time (default: one a core).
+    """
+    with _extra("prepare"):
+        from qcbench.prepare import t1linear
+    return t1linear.preprocess(
+        Study.of(study), preset=preset, workers=workers or os.cpu_count() or 1, show_progress=show_progress
+    )
+
+
+def label(
+    study: StudyLike, *, rater: str, port: int | None = None, on_ready: Callable[[str], None] | None = None
+) -> None:
+    """Serve the labeller for one rater through voila on loopback until it is interrupted.
+
+    `on_ready` is called with the address once the page can be opened.
+    """
+    with _extra("label"):
+        from qcbench.widgets import serve
+    serve.serve(Study.of(study), rater=rater, port=port, on_ready=on_ready)
+
+
+def import_labels(study: StudyLike, file: str | Path) -> Summary:
+    """Read labels from a CSV file with the columns of the label events."""
+    from qcbench.annotate import exchange
+
+    return exchange.import_labels(Study.of(study), Path(file))
+
+
+def agreement(study: StudyLike) -> Summary:
+    """Compute how far the raters agree: table `agreement`."""
+    with _extra("learn"):
+        from qcbench.annotate import agreement as room
+    return room.agreement(Study.of(study))
+
+
+def consensus(study: StudyLike) -> Summary:
+    """Combine the raters' labels: tables `consensus` and ``reviews/open.parquet``."""
+    from qcbench.annotate import consensus as room
+
+    return room.consensus(Study.of(study))
+
+
+def split(study: StudyLike, *, test_share: float = 0.1, folds: int = 5, seed: int = 0) -> Summary:
+    """Divide the participants into a test set and folds: table `splits`."""
+    with _extra("learn"):
+        from qcbench.learn import splits
+    return splits.split(Study.of(study), test_share=test_share, folds=folds, seed=seed)
+
+
+def train(
+    study: StudyLike,
+    *,
+    task: str = "all",
+    architecture: str = "conv5_fc3",
+    preset: str = "paper-2022",
+    folds: str = "all",
+    spacing: int = 1,
+    epochs: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    show_progress: bool = True,
+) -> Summary:
+    """Fit one network a task and fold: folder ``runs/``. `spacing` is 1, 2 or 4 mm."""
+    with _extra("learn"):
+        from qcbench.learn import train as room
+    return room.train(
+        Study.of(study),
+        task=task,
+        architecture=architecture,
+        preset=preset,
+        folds=folds,
+        spacing=spacing,
+        epochs=epochs,
+        seed=seed,
+        device=device,
+        show_progress=show_progress,
+    )
+
+
+def predict(
+    study: StudyLike,
+    *,
+    task: str = "all",
+    architecture: str = "conv5_fc3",
+    device: str = "auto",
+    show_progress: bool = True,
+) -> Summary:
+    """Run the trained networks and the baseline over every image: table `predictions`."""
+    with _extra("learn"):
+        from qcbench.learn import infer
+    return infer.predict(
+        Study.of(study), task=task, architecture=architecture, device=device, show_progress=show_progress
+    )
+
+
+def evaluate(study: StudyLike, *, show_progress: bool = True) -> Summary:
+    """Compare predictions and raters with the consensus on the test set: table `metrics`."""
+    with _extra("learn"):
+        from qcbench.learn import evaluate as room
+    return room.evaluate(Study.of(study), show_progress=show_progress)
+
+
+def report(study: StudyLike, *, show_progress: bool = True) -> Summary:
+    """Write tables and figures as one HTML page: ``reports/report.html``."""
+    with _extra("report"):
+        from qcbench.report import html
+    return html.report(Study.of(study), show_progress=show_progress)
+
+
+def table(study: StudyLike, name: str) -> pd.DataFrame:
+    """Return a table of the study as a pandas DataFrame, e.g. ``images`` or ``labels``."""
+    with _extra("learn"):
+        import pandas  # noqa: F401
+    return store.frame(Study.of(study), name)
+
+
+#: The stages of the demo after the study was made: the data's way from files to a report.
+def _demo_stages(study: Study, warehouse: Path, show_progress: bool) -> list[tuple[str, Callable[[], Summary]]]:
+    from qcbench.annotate import simulated
+
+    def shown(stage: Callable[..., Summary], **options: object) -> Callable[[], Summary]:
+        return lambda: stage(study, show_progress=show_progress, **options)
+
+    return [
+        ("ingest", shown(ingest, source=warehouse)),
+        ("preprocess", shown(preprocess)),
+        ("label (simulated raters)", lambda: simulated.label_all(study)),
+        ("agreement", lambda: agreement(study)),
+        ("consensus", lambda: consensus(study)),
+        ("split", lambda: split(study, test_share=0.2)),
+        ("train", shown(train, preset="quick", spacing=4)),
+        ("predict", shown(predict)),
+        ("evaluate", shown(evaluate)),
+        ("report", shown(report)),
+    ]
+
+
+def demo(
+    folder: str | Path,
+    *,
+    images: str | Path | None = None,
+    on_stage: Callable[[str, Summary], None] = lambda name, summary: None,
+    show_progress: bool = True,
+) -> list[Summary]:
+    """Build a small warehouse and run every stage on it; return one Summary a stage.
+
+    Images are synthetic heads, or the real T1w files in `images` with degraded copies of them.
+    The raters sim-1 and sim-2 are simulated and label everything; alice and bob have labelled
+    nothing, and their labels stay out of the demo's consensus. A demo that was interrupted goes
+    on where it stopped. `on_stage` hears of each stage as it ends.
+    """
+    with _extra("prepare"):
+        from qcbench.prepare import demonstration
+    folder = Path(folder)
+    if (folder / "study.toml").exists():
+        study = Study(folder)
+    else:
+        study = Study.create(folder, raters=["alice", "bob"], consensus_raters=["sim-1", "sim-2"])
+    warehouse = study.folder / "warehouse"
+
+    def build() -> Summary:
+        return demonstration.build_warehouse(warehouse, images=images, show_progress=show_progress)
+
+    summaries = []
+    for name, stage in [("warehouse", build), *_demo_stages(study, warehouse, show_progress)]:
+        summary = stage()
+        on_stage(name, summary)
+        summaries.append(summary)
+    return summaries
+
+
+def planted_faults(study: StudyLike) -> set[str]:
+    """Return the images of a demo that are damaged on purpose, so that their failure is no news."""
+
+    return {
+        row["image_id"]
+        for row in store.rows(Study.of(study), "images")
+        if row["simulation"] and json.loads(row["simulation"]).get("planted_fault")
+    }

@@ -132,18 +132,26 @@ class SegmentLog:
     def __init__(self, folder: Path, name: str) -> None:
         self.folder = Path(folder)
         self._table = _schema(name)
-        self._number = 0
+        # Never into a segment that stands there already, whoever wrote it.
+        self._number = len(list(self.folder.glob("seg-*.parquet")))
         self._rows: list[dict] = []
 
     def append(self, row: Row) -> None:
         """Add one event durably. Raises OSError (nothing was added) or TableError."""
-        if len(self._rows) >= self.ROWS_A_SEGMENT:
-            self._number, self._rows = self._number + 1, []
-        path = self.folder / f"seg-{self._number:06d}.parquet"
-        extended = [*self._rows, dict(row)]
-        _refuse_bad_rows(extended, self._table, path)
-        durable.write_bytes(path, _to_bytes(_to_arrow(extended, self._table, path)))
-        self._rows = extended
+        self.extend([row])
+
+    def extend(self, new: Iterable[Row]) -> None:
+        """Add events durably, a segment at a time. Raises OSError or TableError."""
+        waiting = [dict(row) for row in new]
+        while waiting:
+            if len(self._rows) >= self.ROWS_A_SEGMENT:
+                self._number, self._rows = self._number + 1, []
+            room = self.ROWS_A_SEGMENT - len(self._rows)
+            extended, waiting = [*self._rows, *waiting[:room]], waiting[room:]
+            path = self.folder / f"seg-{self._number:06d}.parquet"
+            _refuse_bad_rows(extended, self._table, path)
+            durable.write_bytes(path, _to_bytes(_to_arrow(extended, self._table, path)))
+            self._rows = extended
 
 
 def read_log(folder: Path, name: str) -> tuple[list[dict], list[str]]:

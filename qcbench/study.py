@@ -93,6 +93,11 @@ class Study:
         return protocol.load(self._protocol_source)
 
     @property
+    def all_raters(self) -> tuple[str, ...]:
+        """Everybody who may have labels here: the raters, and those of the consensus."""
+        return tuple(dict.fromkeys((*self.raters, *self.consensus_raters)))
+
+    @property
     def bids(self) -> Path:
         """The raw BIDS dataset."""
         return self.folder / "bids"
@@ -135,9 +140,8 @@ class Study:
 
     def require_rater(self, rater: str) -> str:
         """Return the rater if the study knows them; raise StudyError otherwise."""
-        known = (*self.raters, *(name for name in self.consensus_raters if name not in self.raters))
-        if rater not in known:
-            raise StudyError(f"{rater!r} is no rater of {self.folder}; study.toml names {', '.join(known)}")
+        if rater not in self.all_raters:
+            raise StudyError(f"{rater!r} is no rater of {self.folder}; study.toml names {', '.join(self.all_raters)}")
         return rater
 
     def relative(self, path: Path) -> str:

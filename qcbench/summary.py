@@ -40,7 +40,8 @@ class Summary:
         }
 
     def __str__(self) -> str:
-        head = f"{self.stage}: {self.done} done, {self.unchanged} unchanged, {len(self.failed)} failed, {self.seconds:.1f} s"
+        counts = f"{self.done} done, {self.unchanged} unchanged, {len(self.failed)} failed"
+        head = f"{self.stage}: {counts}, {self.seconds:.1f} s"
         facts = [f"  {name.replace('_', ' ')}: {value}" for name, value in self.facts.items()]
         failures = [f"  FAILED {image_id}: {reason}" for image_id, reason in sorted(self.failed.items())]
         return "\n".join([head, *facts, *(f"  {note}" for note in self.notes), *failures])

@@ -1,0 +1,130 @@
+"""From the labels of two or more raters to one consensus (Bottani et al. 2022, section 2.5).
+
+Raters who agree on straight reject get the maximum of their grades, and the tier is recomputed
+from these maxima, never taken from a rater. Raters who disagree on straight reject wait for a
+joint review, which two different people decide. With more than two raters the rule is the same:
+all must agree on straight reject, and the maximum is over all of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from qcbench import schema, store
+from qcbench.protocol import Protocol
+from qcbench.study import Study
+from qcbench.summary import Summary
+
+_GRADES = ("gadolinium", *schema.GRADED)
+
+
+def combine(labels: Sequence[dict], protocol: Protocol, review: dict | None = None) -> dict | None:
+    """Return the consensus row of one image, or None while a joint review is wanted.
+
+    `labels` are the current labels of that image, one a rater and at least two; `review` is the
+    settled verdict of a joint review. A review that keeps the image takes the grades of whoever
+    graded it, unless the reviewers set them anew.
+    """
+    verdicts = {label["straight_reject"] for label in labels}
+    if len(verdicts) > 1 and review is None:
+        return None
+    by_review = len(verdicts) > 1
+    straight_reject = review["straight_reject"] if by_review else verdicts.pop()
+    grades: dict[str, bool | int | None] = dict.fromkeys(_GRADES)
+    if not straight_reject:
+        graded = [label for label in labels if not label["straight_reject"]]
+        for name in _GRADES:
+            anew = review[name] if by_review else None
+            grades[name] = max(label[name] for label in graded) if anew is None else anew
+    answers = {"straight_reject": straight_reject, **grades}
+    return {
+        "image_id": labels[0]["image_id"],
+        **answers,
+        "tier": protocol.tier(answers),
+        "decided_by": "review" if by_review else "raters",
+        "reviewers": review["reviewers"] if by_review else None,
+        "label_event_ids": sorted(label["event_id"] for label in labels),
+        "stale": False,
+        "simulated": any(label["source"] == "simulated" for label in labels),
+    }
+
+
+def settled_reviews(events: Sequence[dict]) -> dict[str, dict]:
+    """Return the verdict of each joint review that two people signed, by image.
+
+    A verdict is settled when somebody else countersigns the latest proposal with the same
+    straight reject and the same grades; whoever proposes cannot countersign.
+    """
+    settled = {}
+    in_order = sorted(events, key=lambda event: (event["saved_at"], event["event_id"]))
+    proposals: dict[str, dict] = {}
+    for event in in_order:
+        image_id = event["image_id"]
+        if event["role"] == "proposes":
+            proposals[image_id] = event
+            settled.pop(image_id, None)
+            continue
+        proposal = proposals.get(image_id)
+        if proposal is None or proposal["reviewer"] == event["reviewer"]:
+            continue
+        if all(proposal[name] == event[name] for name in schema.CHARACTERISTICS):
+            settled[image_id] = {**event, "reviewers": sorted((proposal["reviewer"], event["reviewer"]))}
+    return settled
+
+
+def consensus(study: Study) -> Summary:
+    """Write the tables `consensus` and `open_reviews`; images of one rater only are left out.
+
+    The same labels give the same bytes. Raises TableError when a segment of labels is damaged.
+    """
+    started = time.monotonic()
+    by_image: dict[str, list[dict]] = {}
+    for label in store.labels(study):
+        by_image.setdefault(label["image_id"], []).append(label)
+    reviews = settled_reviews(_review_events(study))
+    decided, waiting, single = [], [], 0
+    for image_id, labels in sorted(by_image.items()):
+        if len(labels) < 2:
+            single += 1
+            continue
+        row = combine(labels, study.protocol, reviews.get(image_id))
+        if row is None:
+            waiting += [{name: label[name] for name in schema.OPEN_REVIEWS.column_names} for label in labels]
+        else:
+            decided.append(row)
+    store.write(study, "consensus", decided)
+    store.write(study, "open_reviews", waiting)
+    n_waiting = len({row["image_id"] for row in waiting})
+    return Summary(
+        stage="consensus",
+        done=len(decided),
+        facts={**_counts(decided), "waiting_for_joint_review": n_waiting, "labelled_by_one_rater_only": single},
+        notes=_notes(study, by_image, n_waiting, single),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _review_events(study: Study) -> list[dict]:
+    events, damaged = store.read_log(study.folder / "reviews", "review_events")
+    if damaged:
+        raise store.TableError("; ".join(damaged))
+    return events
+
+
+def _counts(decided: list[dict]) -> dict[str, object]:
+    counts: dict[str, object] = {"straight_reject": sum(row["straight_reject"] for row in decided)}
+    for tier in (1, 2, 3):
+        counts[f"tier_{tier}"] = sum(row["tier"] == tier for row in decided)
+    return counts
+
+
+def _notes(study: Study, by_image: dict, n_waiting: int, single: int) -> list[str]:
+    notes = []
+    if not by_image:
+        notes.append(f"No label yet by {' or '.join(study.consensus_raters)}: label with qcbench label {study.folder}")
+    if n_waiting:
+        notes.append(f"{n_waiting} images wait for a joint review: the raters disagree on straight reject.")
+    if single:
+        notes.append(f"{single} images have the label of one rater only and wait for a second.")
+    return notes

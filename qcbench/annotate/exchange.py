@@ -1,0 +1,132 @@
+"""Labels made elsewhere: read from a CSV file with the columns of the label events."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import time
+from collections import defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from qcbench import schema, store
+from qcbench.annotate.events import label_event
+from qcbench.errors import QcbenchError, UsageError
+from qcbench.study import Study
+from qcbench.summary import Summary
+
+_NEEDED = ("rater", "image_id", "straight_reject")
+_COPIED = ("comment", "reason", "screenshot_sha256")
+_TRUE, _FALSE = ("true", "yes", "1", "1.0"), ("false", "no", "0", "0.0")
+
+
+def import_labels(study: Study, file: Path) -> Summary:
+    """Add the labels of a CSV file as events with the source ``imported``.
+
+    Needed columns are rater, image_id and straight_reject; gadolinium, motion, contrast and noise
+    for images that are kept; comment, reason, seconds and saved_at (ISO 8601) are taken when they
+    are there, other columns are ignored. Empty means not noted; a grade may read ``1.0``. A line
+    that breaks the protocol is listed in `failed` and the others are kept. Importing the same
+    file again adds nothing. Raises UsageError when the file is no such CSV.
+    """
+    started = time.monotonic()
+    lines = _read_lines(file)
+    known = {row["image_id"] for row in store.rows(study, "images")}
+    earlier = {event["event_id"] for rater in study.all_raters for event in store.label_events(study, rater)}
+    current = {
+        (label["image_id"], label["rater"]): label["event_id"] for label in store.labels(study, study.all_raters)
+    }
+    session = f"import-{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
+    events: dict[str, list[dict]] = defaultdict(list)
+    failed: dict[str, str] = {}
+    unchanged = 0
+    for number, line in lines:
+        event_id = "imported-" + hashlib.sha256(repr(sorted(line.items())).encode()).hexdigest()[:32]
+        if event_id in earlier:
+            unchanged += 1
+            continue
+        try:
+            event = _event(study, line, known, session, len(events[line["rater"] or ""]), event_id)
+        except (QcbenchError, ValueError) as error:
+            failed[f"line {number}"] = str(error)
+            continue
+        key = (event["image_id"], event["rater"])
+        event["supersedes"] = current.get(key)
+        current[key] = event_id
+        earlier.add(event_id)
+        events[event["rater"]].append(event)
+    for rater, new in events.items():
+        if new:
+            store.SegmentLog(study.label_folder(rater) / session, "label_events").extend(new)
+    return Summary(
+        stage="import-labels",
+        done=sum(map(len, events.values())),
+        unchanged=unchanged,
+        failed=failed,
+        facts={"raters": ", ".join(sorted(rater for rater, new in events.items() if new)) or "none"},
+        seconds=time.monotonic() - started,
+    )
+
+
+def _read_lines(file: Path) -> list[tuple[int, dict[str, str | None]]]:
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as opened:
+            reader = csv.DictReader(opened)
+            missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
+            if missing:
+                raise UsageError(
+                    f"{file} lacks the column {missing[0]!r}; needed are {', '.join(_NEEDED)} "
+                    f"and, for images that are kept, gadolinium, {', '.join(schema.GRADED)}"
+                )
+            return [(reader.line_num, {k: (v or "").strip() or None for k, v in row.items() if k}) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{file} cannot be read as CSV (UTF-8, separated by commas): {error}") from error
+
+
+def _event(study: Study, line: dict, known: set[str], session: str, sequence: int, event_id: str) -> dict:
+    if line["image_id"] not in known:
+        raise UsageError(f"image_id {line['image_id']!r} is not in the study's catalogue; run qcbench ingest first")
+    purpose = line.get("purpose") or "label"
+    if purpose not in schema.PURPOSES:
+        raise ValueError(f"purpose must be one of {', '.join(schema.PURPOSES)}, got {purpose!r}")
+    answers = {
+        criterion.name: _value(criterion.kind, criterion.name, line.get(criterion.name))
+        for criterion in study.protocol.criteria
+    }
+    return label_event(
+        study,
+        rater=line["rater"] or "",
+        source="imported",
+        session=session,
+        sequence=sequence,
+        event_id=event_id,
+        image_id=line["image_id"],
+        answers=answers,
+        saved_at=_saved_at(line.get("saved_at")),
+        purpose=purpose,
+        seconds=float(line["seconds"]) if line.get("seconds") else None,
+        **{name: line.get(name) for name in _COPIED},
+    )
+
+
+def _value(kind: str, name: str, text: str | None) -> bool | int | None:
+    if text is None:
+        return None
+    if kind == "yes_no":
+        if text.lower() in _TRUE + _FALSE:
+            return text.lower() in _TRUE
+        raise ValueError(f"{name} must be true or false, got {text!r}")
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not number.is_integer():
+        raise ValueError(f"{name} must be a whole grade, got {text!r}")
+    return int(number)
+
+
+def _saved_at(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,247 @@
+"""One rater's labelling session as a state machine: messages in, messages out, no widget.
+
+The browser is not trusted: whatever a message claims is checked here, and neither identity nor
+image ids nor paths travel in either direction. An image has a random key that lives as long as
+the session.
+
+    from the browser                                      to the browser
+    hello                                                 state, or problem
+    goto     position, missing                            image (with the PNG as buffer), one each
+    painted  key
+    label    key, event_id, replaces, answers, ...        ack when it is on the disk, else nack
+    summary                                               summary
+    ping                                                  pong
+
+A nack with ``retry`` means: keep the label and send it again; without it the label can never be
+accepted as it is. Anything else that cannot be acted on is answered with ``refused``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import NamedTuple
+
+from qcbench import images
+from qcbench.annotate import queue
+from qcbench.annotate.journal import Journal
+from qcbench.annotate.messages import Refused, Submission, read_event_id, read_label
+from qcbench.annotate.queue import QueuedImage
+from qcbench.errors import ImageError, LabelError, QcbenchError, StudyError
+from qcbench.protocol import Protocol
+from qcbench.study import Study
+
+#: How far around the image on the screen pictures are sent ahead.
+AHEAD, BEHIND = 3, 2
+_WHY_LIMIT = 300
+
+
+class Outgoing(NamedTuple):
+    """One message to the browser: plain JSON values, and the PNG file for an image."""
+
+    content: dict
+    buffer: bytes | None = None
+
+
+class Session:
+    """What one rater sees and notes. `receive` takes one message and returns the answers to it.
+
+    `read_screenshot` returns the PNG bytes of a queued image, or raises ImageError or StudyError.
+    """
+
+    def __init__(
+        self,
+        images_to_label: list[QueuedImage],
+        journal: Journal,
+        protocol: Protocol,
+        read_screenshot: Callable[[QueuedImage], bytes],
+    ) -> None:
+        self._journal = journal
+        self._protocol = protocol
+        self._read_screenshot = read_screenshot
+        self._queue = {secrets.token_hex(8): image for image in images_to_label}
+        self._walk: list[str] = []
+        self._sent_sha256: dict[str, str] = {}
+        self._painted: set[str] = set()
+        self._answer = {
+            "hello": self._hello,
+            "goto": self._goto,
+            "painted": self._paint,
+            "label": self._label,
+            "summary": self._summary,
+            "ping": lambda message: [Outgoing({"kind": "pong"})],
+        }
+
+    @classmethod
+    def open(cls, study: Study, rater: str) -> Session:
+        """Return the session of a rater of a study; nothing is written.
+
+        Raises StudyError when there is no such rater or nothing to label, TableError when an
+        earlier label cannot be read.
+        """
+        waiting = queue.load(study, rater)
+        if not waiting:
+            raise StudyError(
+                f"There is nothing to label yet: no image of {study.folder.name} has a screenshot. "
+                f"Make them with: qcbench preprocess {study.folder}"
+            )
+        return cls(
+            waiting,
+            Journal(study, rater),
+            study.protocol,
+            lambda image: images.read_png(study.absolute(image.screenshot_path)),
+        )
+
+    def receive(self, message: object) -> list[Outgoing]:
+        """Return the answers to one message from the browser. Never raises for a bad message."""
+        kind = message.get("kind") if isinstance(message, dict) else None
+        answer = self._answer.get(kind) if isinstance(kind, str) else None
+        if answer is None:
+            return [Outgoing({"kind": "refused", "why": "the message is of no known kind"})]
+        try:
+            return answer(message)
+        except Refused as refusal:
+            return [Outgoing({"kind": "refused", "why": str(refusal)})]
+
+    def _hello(self, message: dict) -> list[Outgoing]:
+        """Start or resume: the images labelled before, as they were labelled, then those that wait."""
+        keys = {image.image_id: key for key, image in self._queue.items()}
+        before = [keys[image_id] for image_id in self._journal.labelled() if image_id in keys]
+        labelled = set(before)
+        self._walk = before + [key for key in self._queue if key not in labelled]
+        state = {
+            "kind": "state",
+            "rater": self._journal.rater,
+            "protocol": _for_display(self._protocol),
+            "total": len(self._walk),
+            "cursor": len(before),
+            "ahead": AHEAD,
+            "behind": BEHIND,
+        }
+        return [Outgoing(state)]
+
+    def _goto(self, message: dict) -> list[Outgoing]:
+        position = self._position(message.get("position"))
+        missing = message.get("missing")
+        if not isinstance(missing, list) or len(missing) > AHEAD + BEHIND + 1:
+            raise Refused("goto names the missing positions around its own")
+        wanted = [self._position(place) for place in missing]
+        near = range(max(position - BEHIND, 0), min(position + AHEAD + 1, len(self._walk)))
+        return [self._picture(place) for place in wanted if place in near]
+
+    def _position(self, value: object) -> int:
+        if type(value) is not int or not 0 <= value <= len(self._walk):
+            raise Refused(f"a position is a whole number from 0 to {len(self._walk)}")
+        return value
+
+    def _picture(self, position: int) -> Outgoing:
+        key = self._walk[position]
+        image = self._queue[key]
+        content = {"kind": "image", "position": position, "key": key, "label": self._earlier(image.image_id)}
+        try:
+            png = self._read_screenshot(image)
+        except (ImageError, StudyError):
+            # The reason names the file, and file names hold participant ids.
+            return Outgoing({**content, "error": "the picture is missing or damaged; tell the coordinator"})
+        self._sent_sha256[key] = hashlib.sha256(png).hexdigest()
+        return Outgoing(content, png)
+
+    def _earlier(self, image_id: str) -> dict | None:
+        event = self._journal.current(image_id)
+        if event is None:
+            return None
+        return {
+            "event_id": event["event_id"],
+            "answers": self._journal.answers(image_id),
+            "comment": event["comment"] or "",
+            "saved_at": event["saved_at"].isoformat(timespec="seconds"),
+            "n_revisions": self._journal.n_revisions(image_id),
+        }
+
+    def _paint(self, message: dict) -> list[Outgoing]:
+        key = message.get("key")
+        if not isinstance(key, str) or key not in self._sent_sha256:
+            raise Refused("the picture that was painted is none that was sent")
+        self._painted.add(key)
+        return []
+
+    def _label(self, message: dict) -> list[Outgoing]:
+        event_id = read_event_id(message)
+        try:
+            return [self._accept(read_label(message))]
+        except Refused as refusal:
+            return [_nack(event_id, str(refusal), retry=False)]
+        except QcbenchError:
+            # Its text may name an image; the rater can do nothing with it but call for help.
+            return [_nack(event_id, "the label does not fit the table; tell the coordinator", retry=False)]
+        except OSError as error:
+            return [
+                _nack(event_id, f"the disk refused the label ({error.strerror or 'input/output error'})", retry=True)
+            ]
+
+    def _accept(self, submission: Submission) -> Outgoing:
+        image = self._queue.get(submission.key)
+        if image is None:
+            raise Refused("the label is for an image that is not in this session; load the page again")
+        known = self._journal.find(submission.event_id)
+        if known is not None:
+            if known["image_id"] != image.image_id:
+                raise Refused("this event id belongs to another image")
+            return self._ack(known)
+        if submission.key not in self._painted:
+            return _nack(submission.event_id, "the picture was not reported as painted yet", retry=True)
+        return self._replace(submission, image)
+
+    def _replace(self, submission: Submission, image: QueuedImage) -> Outgoing:
+        """Write the label if it replaces exactly the version that counts now."""
+        current = self._journal.current(image.image_id)
+        if submission.replaces and self._journal.find(submission.replaces) is None:
+            return _nack(submission.event_id, "the label that this one replaces is not saved yet", retry=True)
+        if submission.replaces != (current and current["event_id"]):
+            raise Refused("this image was labelled meanwhile, in another page; look at it again")
+        if current and not submission.reason:
+            raise Refused("this image has a label; a new one needs a reason")
+        try:
+            label = self._protocol.check(submission.answers)
+        except LabelError as error:
+            raise Refused(str(error)[:_WHY_LIMIT]) from error
+        event = self._journal.append(
+            event_id=submission.event_id,
+            image_id=image.image_id,
+            label=label,
+            screenshot_sha256=self._sent_sha256[submission.key],
+            supersedes=submission.replaces,
+            comment=submission.comment,
+            reason=submission.reason,
+            seconds=submission.seconds,
+            display=submission.display,
+        )
+        return self._ack(event)
+
+    def _ack(self, event: Mapping[str, object]) -> Outgoing:
+        saved_at = event["saved_at"].isoformat(timespec="seconds")
+        return Outgoing({"kind": "ack", "event_id": event["event_id"], "saved_at": saved_at})
+
+    def _summary(self, message: dict) -> list[Outgoing]:
+        """Count the rater's own labels: straight rejects, and the others by tier."""
+        counts: Counter = Counter()
+        for image in self._queue.values():
+            answers = self._journal.answers(image.image_id)
+            if answers is None:
+                counts["waiting"] += 1
+                continue
+            tier = self._protocol.tier(answers)
+            counts["no tier" if tier is None else f"tier {tier}"] += 1
+        return [Outgoing({"kind": "summary", "counts": dict(sorted(counts.items()))})]
+
+
+def _nack(event_id: str, why: str, *, retry: bool) -> Outgoing:
+    return Outgoing({"kind": "nack", "event_id": event_id, "why": why, "retry": retry})
+
+
+def _for_display(protocol: Protocol) -> dict:
+    """Return the protocol as JSON values; the browser draws it and decides nothing by it."""
+    return asdict(protocol)

@@ -1,0 +1,48 @@
+import os
+import signal
+
+import pytest
+
+from qcbench import parallel
+from qcbench.errors import ImageError
+
+ROWS = [{"image_id": f"image-{number}", "number": number} for number in range(12)]
+
+
+def double(row):
+    return {"doubled": 2 * row["number"]}
+
+
+def double_the_even(row):
+    if row["number"] == 3:
+        raise ImageError("TRUNCATED", "image-3 ends early")
+    if row["number"] == 5:
+        raise ZeroDivisionError("five")
+    return double(row)
+
+
+def die_at_seven(row):
+    if row["number"] == 7:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return double(row)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_row_comes_back_with_its_key(workers):
+    with parallel.local_executor(workers) as executor:
+        results = sorted(parallel.map_rows(double, ROWS, executor), key=lambda row: row["doubled"])
+    assert results == [{"image_id": row["image_id"], "error": None, "doubled": 2 * row["number"]} for row in ROWS]
+
+
+def test_a_row_whose_worker_raises_has_the_reason_and_the_others_go_on():
+    results = {row["image_id"]: row for row in parallel.map_rows(double_the_even, ROWS, parallel.SerialExecutor())}
+    assert results["image-3"] == {"image_id": "image-3", "error": "TRUNCATED: image-3 ends early"}
+    assert results["image-5"]["error"] == "ZeroDivisionError: five"
+    assert sum(row["error"] is None for row in results.values()) == 10
+
+
+def test_a_worker_that_kills_its_process_loses_only_its_own_row():
+    with parallel.local_executor(2) as executor:
+        results = {row["image_id"]: row for row in parallel.map_rows(die_at_seven, ROWS, executor)}
+    assert "process died" in results["image-7"]["error"]
+    assert sum(row["error"] is None for row in results.values()) == 11
