@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Study": "qcbench.study",
     "Labeller": "qcbench.widgets.labeller",
+    "Slices": "qcbench.widgets.slices",
     **dict.fromkeys(
         (
             "init",
@@ -29,6 +30,9 @@ _HOMES = {
             "predict",
             "report",
             "demo",
+            "demo_study",
+            "demo_warehouse",
+            "label_simulated",
             "table",
         ),
         "qcbench.pipeline",

@@ -15,7 +15,7 @@ import typer
 
 import qcbench
 from qcbench import pipeline
-from qcbench.errors import QcbenchError
+from qcbench.errors import QcbenchError, UsageError
 from qcbench.summary import Summary
 
 app = typer.Typer(
@@ -28,7 +28,7 @@ app = typer.Typer(
 StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="the study folder")]
 Json = Annotated[bool, typer.Option("--json", help="print a machine-readable summary")]
 Spacing = Annotated[int, typer.Option(help="voxel size in mm that networks see: 1, 2 or 4")]
-Device = Annotated[str, typer.Option(help="auto, cpu, or gpu")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Task = Annotated[str, typer.Option(help="sr, gadolinium, tier3, tier2, or all")]
 Architecture = Annotated[str, typer.Option(help="the network")]
 
@@ -165,13 +165,22 @@ def train(
         task=task,
         architecture=architecture,
         preset=preset,
-        folds=folds,
+        folds=_folds(folds),
         spacing=spacing,
         epochs=epochs,
         seed=seed,
         device=device,
     )
     _finish(summary, as_json)
+
+
+def _folds(text: str) -> str | list[int]:
+    if text == "all":
+        return text
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--folds must be all, or numbers such as 0,1; got {text!r}") from None
 
 
 @app.command()

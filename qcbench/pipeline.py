@@ -111,7 +111,7 @@ def train(
     task: str = "all",
     architecture: str = "conv5_fc3",
     preset: str = "paper-2022",
-    folds: str = "all",
+    folds: str | Sequence[int] = "all",
     spacing: int = 1,
     epochs: int | None = None,
     seed: int = 0,
@@ -172,25 +172,36 @@ def table(study: StudyLike, name: str) -> pd.DataFrame:
     return store.frame(Study.of(study), name)
 
 
-#: The stages of the demo after the study was made: the data's way from files to a report.
-def _demo_stages(study: Study, warehouse: Path, show_progress: bool) -> list[tuple[str, Callable[[], Summary]]]:
+def demo_study(folder: str | Path) -> Study:
+    """Make the demo's study, or open it: alice and bob label, sim-1 and sim-2 make the consensus."""
+    if (Path(folder) / "study.toml").exists():
+        return Study(folder)
+    return Study.create(folder, raters=["alice", "bob"], consensus_raters=["sim-1", "sim-2"])
+
+
+def demo_warehouse(
+    study: StudyLike, *, images: str | Path | None = None, participants: int = 12, show_progress: bool = True
+) -> Summary:
+    """Build a small warehouse of simulated images in the study's folder ``warehouse/``.
+
+    It holds synthetic heads, or the real T1w files in `images` and degraded copies of them.
+    """
+    with _extra("prepare"):
+        from qcbench.prepare import demonstration
+    return demonstration.build_warehouse(
+        Study.of(study).folder / "warehouse",
+        images=Path(images) if images else None,
+        participants=participants,
+        workers=os.cpu_count() or 1,
+        show_progress=show_progress,
+    )
+
+
+def label_simulated(study: StudyLike) -> Summary:
+    """Label every screenshot as the simulated raters sim-1 and sim-2, who sometimes disagree."""
     from qcbench.annotate import simulated
 
-    def shown(stage: Callable[..., Summary], **options: object) -> Callable[[], Summary]:
-        return lambda: stage(study, show_progress=show_progress, **options)
-
-    return [
-        ("ingest", shown(ingest, source=warehouse)),
-        ("preprocess", shown(preprocess)),
-        ("label (simulated raters)", lambda: simulated.label_all(study)),
-        ("agreement", lambda: agreement(study)),
-        ("consensus", lambda: consensus(study)),
-        ("split", lambda: split(study, test_share=0.2)),
-        ("train", shown(train, preset="quick", spacing=4)),
-        ("predict", shown(predict)),
-        ("evaluate", shown(evaluate)),
-        ("report", shown(report)),
-    ]
+    return simulated.label_all(Study.of(study))
 
 
 def demo(
@@ -207,20 +218,23 @@ def demo(
     nothing, and their labels stay out of the demo's consensus. A demo that was interrupted goes
     on where it stopped. `on_stage` hears of each stage as it ends.
     """
-    with _extra("prepare"):
-        from qcbench.prepare import demonstration
-    folder = Path(folder)
-    if (folder / "study.toml").exists():
-        study = Study(folder)
-    else:
-        study = Study.create(folder, raters=["alice", "bob"], consensus_raters=["sim-1", "sim-2"])
-    warehouse = study.folder / "warehouse"
-
-    def build() -> Summary:
-        return demonstration.build_warehouse(warehouse, images=images, show_progress=show_progress)
-
+    study = demo_study(folder)
+    bar = {"show_progress": show_progress}
+    stages: list[tuple[str, Callable[[], Summary]]] = [
+        ("warehouse", lambda: demo_warehouse(study, images=images, **bar)),
+        ("ingest", lambda: ingest(study, study.folder / "warehouse", **bar)),
+        ("preprocess", lambda: preprocess(study, **bar)),
+        ("label (simulated)", lambda: label_simulated(study)),
+        ("agreement", lambda: agreement(study)),
+        ("consensus", lambda: consensus(study)),
+        ("split", lambda: split(study, test_share=0.2)),
+        ("train", lambda: train(study, preset="quick", spacing=4, **bar)),
+        ("predict", lambda: predict(study, **bar)),
+        ("evaluate", lambda: evaluate(study, **bar)),
+        ("report", lambda: report(study, **bar)),
+    ]
     summaries = []
-    for name, stage in [("warehouse", build), *_demo_stages(study, warehouse, show_progress)]:
+    for name, stage in stages:
         summary = stage()
         on_stage(name, summary)
         summaries.append(summary)

@@ -135,6 +135,8 @@ class SegmentLog:
         # Never into a segment that stands there already, whoever wrote it.
         self._number = len(list(self.folder.glob("seg-*.parquet")))
         self._rows: list[dict] = []
+        # Arrow's first conversion looks for pandas, a third of a second: now, not at the first label.
+        _to_arrow([], self._table, self.folder)
 
     def append(self, row: Row) -> None:
         """Add one event durably. Raises OSError (nothing was added) or TableError."""

@@ -1,0 +1,1 @@
+"""Measurements beside what a user would write by hand; `python -m benchmarks` prints one table."""

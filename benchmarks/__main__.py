@@ -1,0 +1,19 @@
+"""Run every benchmark and print one table. Machines are noisy: read the ratios of one run."""
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import label_saving, preprocessing, start_up
+
+
+def main():
+    table = Table(title="qcbench beside a peer, same machine, same run")
+    for column in ("what", "figure", "qcbench", "peer", "peer is", "ratio qcbench / peer"):
+        table.add_column(column)
+    for measure in (start_up.measure, label_saving.measure, preprocessing.measure):
+        for what, figure, ours, theirs, peer in measure():
+            table.add_row(what, figure, f"{ours:.3g}", f"{theirs:.3g}", peer, f"{ours / theirs:.2f}")
+    Console(width=160).print(table)
+
+
+main()

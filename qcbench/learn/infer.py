@@ -1,0 +1,177 @@
+"""Fitted networks over the volumes of a study: each volume is read once, all networks look at it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from qcbench import parallel, store
+from qcbench.errors import StudyError, UsageError, WeightsError
+from qcbench.learn import runs, tabular, weights
+from qcbench.learn.datasets import VolumeCache, build_cache, coarse_shape, open_cache, to_unit
+from qcbench.learn.runs import Run
+from qcbench.learn.tasks import chosen_tasks
+from qcbench.study import Study
+from qcbench.summary import Summary
+
+#: Voxels in one batch: 5 volumes at 1 mm, with about 0.5 GB of activations each.
+_VOXELS_A_BATCH = 2**25
+_MOST_IN_A_BATCH = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Model:
+    run: Run
+    fold: int
+    network: nn.Module
+    weights_sha256: str
+
+
+def predict(
+    study: Study,
+    *,
+    task: str = "all",
+    architecture: str = "conv5_fc3",
+    device: str = "auto",
+    workers: int = 0,
+    show_progress: bool = True,
+) -> Summary:
+    """Write `predictions` of every fitted fold for every preprocessed image; return how many are new.
+
+    `probability` is that of the positive class, `decision` yes from 0.5 on. Runs fitted on the
+    present splits are used; those of earlier splits only when there are no others. What was
+    predicted with the same weights and the same preprocessing stays. Raises StudyError when
+    nothing was trained and WeightsError when weights are damaged or no safetensors.
+    """
+    if architecture == tabular.ARCHITECTURE:
+        return tabular.forest(study, task=task, workers=workers, show_progress=show_progress)
+    started = time.monotonic()
+    study = Study.of(study)
+    chosen_tasks(task)
+    target = _device(device)
+    summary = Summary(stage="predict")
+    by_spacing: dict[int, list[_Model]] = defaultdict(list)
+    for model in _models(study, task, architecture, summary):
+        by_spacing[model.run.spacing].append(model)
+    for spacing, models in sorted(by_spacing.items()):
+        cached = build_cache(study, spacing=spacing, workers=workers, show_progress=show_progress)
+        summary.failed.update(cached.failed)
+        _predict_with(study, models, open_cache(study, spacing=spacing), target, summary, show_progress=show_progress)
+    summary.facts["device"] = str(target)
+    summary.seconds = time.monotonic() - started
+    return summary
+
+
+def probabilities(network: nn.Module, volumes: torch.Tensor) -> list[float]:
+    """Return the probability of the positive class for volumes of bytes (images, 1, x, y, z)."""
+    with torch.inference_mode():
+        return torch.softmax(network(to_unit(volumes)).float(), dim=1)[:, 1].tolist()
+
+
+def _models(study: Study, task: str, architecture: str, summary: Summary) -> Iterator[_Model]:
+    everything = runs.find(study, task=task, architecture=architecture)
+    current, earlier = runs.of_these_splits(study, everything)
+    if current and earlier:
+        summary.notes.append(f"not used, fitted on earlier splits: {', '.join(earlier)}")
+    chosen = current or everything
+    if not any(run.fitted_folds() or run.skipped() for run in chosen):
+        raise StudyError(
+            f"{study.folder} has no fitted {architecture} for task {task}. "
+            f"Run first: qcbench train {study.folder} --architecture {architecture}"
+        )
+    for run in chosen:
+        expected = coarse_shape(run.spacing)
+        for fold in run.fitted_folds():
+            network = weights.load_network(run.folder, run.fold_folder(fold))
+            _refuse_other_shape(run, expected)
+            fitted = weights.read_json(run.fold_folder(fold) / "fold.json")
+            yield _Model(run=run, fold=fold, network=network, weights_sha256=fitted["weights_sha256"])
+
+
+def _refuse_other_shape(run: Run, expected: tuple[int, int, int]) -> None:
+    shape = tuple(weights.read_json(run.folder / "architecture.json")["shape"])
+    if shape != expected:
+        raise WeightsError(f"{run.folder}: the network is for {shape}, volumes at {run.spacing} mm are {expected}")
+
+
+def _predict_with(
+    study: Study,
+    models: Sequence[_Model],
+    cache: VolumeCache,
+    device: torch.device,
+    summary: Summary,
+    *,
+    show_progress: bool,
+) -> None:
+    for model in models:
+        model.network.to(device)
+    preset_of = {row["image_id"]: row["preprocessing_preset"] for row in store.rows(study, "preprocessed")}
+    image_ids = sorted(set(cache.rows) & set(preset_of))
+    missing = _missing(study, models, image_ids, preset_of)
+    summary.unchanged += len(models) * len(image_ids) - sum(map(len, missing.values()))
+    waiting = [image_id for image_id in image_ids if image_id in missing]
+    size = max(1, min(_MOST_IN_A_BATCH, _VOXELS_A_BATCH // math.prod(cache.shape)))
+    with (
+        store.collect(study, "predictions") as found,
+        parallel.progress("images", len(waiting), show=show_progress and bool(waiting)) as advance,
+    ):
+        for start in range(0, len(waiting), size):
+            batch = waiting[start : start + size]
+            volumes = cache.volumes(batch).to(device)
+            for number, model in enumerate(models):
+                if not any(number in missing[image_id] for image_id in batch):
+                    continue
+                for image_id, probability in zip(batch, probabilities(model.network, volumes), strict=True):
+                    if number in missing[image_id]:
+                        found.append(_prediction(model, image_id, probability, preset_of[image_id]))
+                        summary.done += 1
+            for _ in batch:
+                advance()
+
+
+def _missing(
+    study: Study, models: Sequence[_Model], image_ids: Sequence[str], preset_of: Mapping[str, str]
+) -> dict[str, set[int]]:
+    """Return image_id -> the models (by position) that have not seen it as it is now."""
+    there = {
+        (row["image_id"], row["run_id"], row["fold"], row.get("weights_sha256"), row["preprocessing_preset"])
+        for row in store.rows(study, "predictions")
+    }
+    missing: dict[str, set[int]] = defaultdict(set)
+    for image_id in image_ids:
+        for number, model in enumerate(models):
+            key = (image_id, model.run.run_id, model.fold, model.weights_sha256, preset_of[image_id])
+            if key not in there:
+                missing[image_id].add(number)
+    return missing
+
+
+def _prediction(model: _Model, image_id: str, probability: float, preset: str) -> dict:
+    return {
+        "image_id": image_id,
+        "task": model.run.task,
+        "architecture": model.run.architecture,
+        "run_id": model.run.run_id,
+        "fold": model.fold,
+        "probability": probability,
+        "probability_calibrated": None,
+        "decision": "yes" if probability >= 0.5 else "no",
+        "preprocessing_preset": preset,
+        "weights_sha256": model.weights_sha256,
+    }
+
+
+def _device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device not in ("cpu", "cuda"):
+        raise UsageError(f"device must be auto, cpu or cuda, got {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device cuda was asked for, but torch sees no GPU; use device auto or cpu")
+    return torch.device(device)

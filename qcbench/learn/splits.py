@@ -1,0 +1,230 @@
+"""Who is in the test set and in which fold: by participant, never by image.
+
+Repeat scans and simulated copies of one head look alike, so they stay together; a simulated
+image keeps the participant of its source. The test set has the class proportions of the rest
+(Bottani et al. 2022, section 2.6), then the rest is cut into folds.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
+from qcbench import store
+from qcbench.errors import LeakError, UsageError
+from qcbench.study import Study
+from qcbench.summary import Summary
+
+Row = Mapping[str, object]
+
+CLASSES = ("straight reject", "tier 1", "tier 2", "tier 3", "ungraded")
+#: So many test sets are drawn and compared; more change the proportions by less than an image.
+_N_DRAWS = 400
+
+
+def split(
+    study: Study,
+    *,
+    test_share: float = 0.1,
+    test_images: int | None = None,
+    folds: int = 5,
+    seed: int = 0,
+) -> Summary:
+    """Write the table `splits` of all images with a consensus; return what was decided.
+
+    The test set takes `test_share` of the images, or about `test_images` (500 of 5,500 in the
+    paper), in whole participants. Same consensus, same seed: same split. Raises StudyError
+    without a consensus and UsageError with fewer than three participants.
+    """
+    started = time.monotonic()
+    study = Study.of(study)
+    consensus = store.require(study, "consensus", "consensus")
+    catalogue = {row["image_id"]: row for row in store.rows(study, "images")}
+    rows = [_case(row, catalogue[row["image_id"]]) for row in consensus if row["image_id"] in catalogue]
+    failed = {
+        row["image_id"]: "is in the consensus but not in the catalogue; ingest it again, or remove its labels"
+        for row in consensus
+        if row["image_id"] not in catalogue
+    }
+    n_test = round(test_share * len(rows)) if test_images is None else test_images
+    new = split_rows(rows, test_images=n_test, folds=folds, seed=seed)
+    old = {row["image_id"]: row for row in store.rows(study, "splits")}
+    same = [row for row in new if old.get(row["image_id"]) == row]
+    if len(same) < len(new) or len(old) != len(new):
+        store.write(study, "splits", new)
+    return Summary(
+        stage="split",
+        done=len(new) - len(same),
+        unchanged=len(same),
+        failed=failed,
+        facts=_facts(new, rows),
+        notes=_notes(new, rows, old, folds),
+        seconds=time.monotonic() - started,
+    )
+
+
+def split_rows(cases: Sequence[Row], *, test_images: int, folds: int = 5, seed: int = 0) -> list[dict]:
+    """Return one row of the table `splits` per case. Pure.
+
+    A case has image_id, participant_id, class (one of CLASSES) and gadolinium. With ten
+    participants or more at least two are in the test set, otherwise at least one; with fewer
+    participants left than `folds` there are as many folds as participants.
+    """
+    cases = sorted(cases, key=lambda case: case["image_id"])
+    participants = sorted({case["participant_id"] for case in cases})
+    if len(participants) < 3:
+        raise UsageError(
+            f"a split needs at least 3 participants (one to test, two to cross-validate), got {len(participants)}; "
+            "label images of more people"
+        )
+    if folds < 2:
+        raise UsageError(f"cross-validation needs at least 2 folds, got {folds}")
+    test = _test_participants(cases, participants, test_images, seed)
+    rest = [case for case in cases if case["participant_id"] not in test]
+    fold_of = _folds(rest, min(folds, len(participants) - len(test)), seed)
+    rows = [
+        {
+            "image_id": case["image_id"],
+            "participant_id": case["participant_id"],
+            "set": "test" if case["participant_id"] in test else "cv",
+            "fold": fold_of.get(case["participant_id"]),
+        }
+        for case in cases
+    ]
+    refuse_leak(rows)
+    return rows
+
+
+def refuse_leak(rows: Iterable[Row]) -> None:
+    """Raise LeakError when a participant is in two sets or folds; the message names them all.
+
+    >>> refuse_leak([{"participant_id": "sub-1", "set": "test", "fold": None},
+    ...              {"participant_id": "sub-1", "set": "cv", "fold": 2}])
+    Traceback (most recent call last):
+        ...
+    qcbench.errors.LeakError: 1 participant in more than one set or fold: sub-1 (cv fold 2, test). Run split again.
+    """
+    places: dict[str, set[str]] = {}
+    for row in rows:
+        place = row["set"] if row["fold"] is None else f"{row['set']} fold {row['fold']}"
+        places.setdefault(row["participant_id"], set()).add(place)
+    leaks = [f"{who} ({', '.join(sorted(where))})" for who, where in sorted(places.items()) if len(where) > 1]
+    if leaks:
+        people = "participant" if len(leaks) == 1 else "participants"
+        raise LeakError(f"{len(leaks)} {people} in more than one set or fold: {'; '.join(leaks)}. Run split again.")
+
+
+def image_class(row: Row) -> str:
+    """Return the class of a consensus row: straight reject, tier 1, 2 or 3, or ungraded.
+
+    >>> image_class({"straight_reject": False, "tier": 2})
+    'tier 2'
+    """
+    if row["straight_reject"]:
+        return "straight reject"
+    return "ungraded" if row["tier"] is None else f"tier {row['tier']}"
+
+
+def _case(consensus_row: Row, image: Row) -> dict:
+    return {
+        "image_id": consensus_row["image_id"],
+        "participant_id": image["participant_id"],
+        "class": image_class(consensus_row),
+        "gadolinium": bool(consensus_row["gadolinium"]),
+        "manufacturer": image["manufacturer"],
+        "model_name": image["model_name"],
+    }
+
+
+def _test_participants(cases: Sequence[Row], participants: list[str], test_images: int, seed: int) -> set[str]:
+    """Return the seeded draw whose class proportions are closest to those of the rest."""
+    counts = _counts(cases, participants)
+    least = 2 if len(participants) >= 10 else 1
+    most = max(least, len(participants) - 2)
+    generator = np.random.default_rng(seed)
+    best, best_distance = None, np.inf
+    for _ in range(_N_DRAWS):
+        order = generator.permutation(len(participants))
+        n_images = np.cumsum(counts[order, : len(CLASSES)].sum(axis=1))
+        n_drawn = int(np.clip(np.abs(n_images - test_images).argmin() + 1, least, most))
+        drawn = order[:n_drawn]
+        distance = _distance(counts[drawn].sum(axis=0), counts[order[n_drawn:]].sum(axis=0))
+        distance += abs(n_images[n_drawn - 1] - test_images) / max(1, len(cases))
+        if distance < best_distance:
+            best, best_distance = drawn, distance
+    return {participants[index] for index in best}
+
+
+def _counts(cases: Sequence[Row], participants: list[str]) -> np.ndarray:
+    """Return participants x (images of each class, images with gadolinium)."""
+    position = {participant: index for index, participant in enumerate(participants)}
+    counts = np.zeros((len(participants), len(CLASSES) + 1))
+    for case in cases:
+        counts[position[case["participant_id"]], CLASSES.index(case["class"])] += 1
+        counts[position[case["participant_id"]], -1] += case["gadolinium"]
+    return counts
+
+
+def _distance(drawn: np.ndarray, rest: np.ndarray) -> float:
+    shares = [counts / max(1, counts[: len(CLASSES)].sum()) for counts in (drawn, rest)]
+    return float(np.abs(shares[0] - shares[1]).sum())
+
+
+def _folds(cases: Sequence[Row], n_folds: int, seed: int) -> dict[str, int]:
+    classes = [case["class"] for case in cases]
+    groups = [case["participant_id"] for case in cases]
+    blank = np.zeros(len(cases))
+    kinds = Counter(classes)
+    cuts = []
+    if max(kinds.values()) >= n_folds:
+        stratified = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+        with warnings.catch_warnings():
+            # A class rarer than the folds is told in the summary; training names each fold without it.
+            warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+            cuts = [held_out for _, held_out in stratified.split(blank, classes, groups)]
+    if not cuts or min(map(len, cuts)) == 0:  # stratifying may leave a fold empty when participants are few
+        cuts = [held_out for _, held_out in GroupKFold(n_folds).split(blank, classes, groups)]
+    return {groups[index]: fold for fold, held_out in enumerate(cuts) for index in held_out}
+
+
+def _facts(new: Sequence[Row], cases: Sequence[Row]) -> dict[str, object]:
+    test = {row["image_id"] for row in new if row["set"] == "test"}
+    participants = {row["participant_id"] for row in new}
+    facts = {
+        "participants": len(participants),
+        "test_participants": len({row["participant_id"] for row in new if row["set"] == "test"}),
+        "test_images": len(test),
+        "cv_images": len(new) - len(test),
+        "folds": len({row["fold"] for row in new} - {None}),
+    }
+    for name in ("class", "manufacturer", "model_name"):
+        if len({case[name] for case in cases}) > 1:
+            facts[f"largest_difference_of_{name}_percent"] = round(100 * _largest_difference(cases, test, name), 1)
+    return facts
+
+
+def _largest_difference(cases: Sequence[Row], test: set[str], name: str) -> float:
+    """Return the largest difference between a value's share in the test set and in the rest, 0 to 1."""
+    inside = Counter(case[name] for case in cases if case["image_id"] in test)
+    outside = Counter(case[name] for case in cases if case["image_id"] not in test)
+    return max(abs(inside[v] / inside.total() - outside[v] / outside.total()) for v in {*inside, *outside})
+
+
+def _notes(new: Sequence[Row], cases: Sequence[Row], old: Mapping[str, Row], folds: int) -> list[str]:
+    notes = []
+    n_folds = len({row["fold"] for row in new} - {None})
+    if n_folds < folds:
+        notes.append(f"{n_folds} folds instead of {folds}: no more participants are left beside the test set")
+    counts = Counter(case["class"] for case in cases)
+    notes += [f"the class {name!r} has no image" for name in CLASSES[:-1] if not counts[name]]
+    if counts["ungraded"]:
+        notes.append(f"{counts['ungraded']} images are neither straight reject nor graded: only task sr uses them")
+    moved = sum(old[row["image_id"]]["set"] != row["set"] for row in new if row["image_id"] in old)
+    if moved:
+        notes.append(f"{moved} images changed between test and cross-validation: train again before evaluating")
+    return notes

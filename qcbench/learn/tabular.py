@@ -1,0 +1,195 @@
+"""The baseline without a network: a random forest on 25 global numbers of the 4 mm volume.
+
+A network that is no better than this has learned the histogram and the background. The forest is
+never stored: it is seeded, so fitting it again gives the same one.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import sklearn
+from scipy import stats
+from sklearn.ensemble import RandomForestClassifier
+
+import qcbench
+from qcbench import parallel, store
+from qcbench.learn import runs
+from qcbench.learn.datasets import VolumeCache, build_cache, open_cache
+from qcbench.learn.runs import Run, TaskData
+from qcbench.learn.splits import refuse_leak
+from qcbench.learn.tasks import chosen_tasks, class_weights
+from qcbench.study import Study
+from qcbench.summary import Summary
+
+ARCHITECTURE = "forest_25"
+SPACING = 4
+N_TREES = 300
+_PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99)
+_EDGES = ("edge_x", "edge_y", "edge_z")
+
+#: Names of the 25 numbers, in their order.
+NUMBERS = (
+    *(f"percentile_{percentile}" for percentile in _PERCENTILES),
+    "mean",
+    "sd",
+    "skewness",
+    "kurtosis",
+    "entropy_bits",
+    "zero_fraction",
+    "foreground_fraction",
+    "foreground_mean",
+    "foreground_sd",
+    "background_mean",
+    "background_sd",
+    *_EDGES,
+    "edge_percentile_95",
+    "curvature",
+)
+
+
+def forest(study: Study, *, task: str = "all", seed: int = 0, workers: int = 0, show_progress: bool = True) -> Summary:
+    """Write the forest's predictions for all preprocessed images; return how many are new.
+
+    One forest per task and fold, on the same splits as the networks; architecture ``forest_25``
+    in `predictions`. A fold in which a class has no image is named in `notes`.
+    """
+    started = time.monotonic()
+    study = Study.of(study)
+    refuse_leak(store.require(study, "splits", "split"))
+    cached = build_cache(study, spacing=SPACING, workers=workers, show_progress=show_progress)
+    cache = open_cache(study, spacing=SPACING)
+    summary = Summary(stage="forest", failed=cached.failed)
+    preset_of = {row["image_id"]: row["preprocessing_preset"] for row in store.rows(study, "preprocessed")}
+    image_ids = sorted(set(cache.rows) & set(preset_of))
+    data = [runs.task_data(study, name, image_ids) for name in chosen_tasks(task)]
+    there = {
+        (row["run_id"], row["fold"], row["image_id"], row["preprocessing_preset"])
+        for row in store.rows(study, "predictions")
+    }
+    numbers = None
+    with store.collect(study, "predictions") as found:
+        for part in data:
+            run = _run(study, part, seed)
+            for fold in _folds(part, summary):
+                new = [i for i in image_ids if (run.run_id, fold, i, preset_of[i]) not in there]
+                summary.unchanged += len(image_ids) - len(new)
+                summary.done += len(new)
+                if not new:
+                    continue
+                if numbers is None:
+                    numbers = _numbers(cache, image_ids, show_progress=show_progress)
+                for image_id, probability in _fit_and_predict(numbers, part, fold, new, seed).items():
+                    found.append(_prediction(run, fold, image_id, probability, preset_of[image_id]))
+    summary.seconds = time.monotonic() - started
+    return summary
+
+
+def global_numbers(volume: np.ndarray) -> np.ndarray:
+    """Return 25 numbers (float64, in the order of NUMBERS) of a volume of bytes (x, y, z).
+
+    Intensities are in [0, 1]; foreground is what Otsu's threshold separates; edges are mean
+    absolute differences of neighbours along an axis, curvature that of second differences.
+    """
+    data = volume.astype(np.float64) / 255
+    counts = np.bincount(volume.ravel(), minlength=256)
+    foreground = data > otsu_threshold(counts) / 255
+    edges = [np.abs(np.diff(data, axis=axis)) for axis in range(3)]
+    inside, outside = data[foreground], data[~foreground]
+    numbers = [
+        *np.percentile(data, _PERCENTILES),
+        data.mean(),
+        data.std(),
+        *(_finite(moment(data, axis=None)) for moment in (stats.skew, stats.kurtosis)),
+        float(stats.entropy(counts, base=2)),
+        counts[0] / volume.size,
+        foreground.mean(),
+        *((inside.mean(), inside.std()) if inside.size else (0.0, 0.0)),
+        *((outside.mean(), outside.std()) if outside.size else (0.0, 0.0)),
+        *(edge.mean() for edge in edges),
+        np.percentile(np.concatenate([edge.ravel() for edge in edges]), 95),
+        np.mean([np.abs(np.diff(data, n=2, axis=axis)).mean() for axis in range(3)]),
+    ]
+    return np.array(numbers)
+
+
+def otsu_threshold(counts: np.ndarray) -> int:
+    """Return the grey value up to which voxels are background: the variance between the classes is largest.
+
+    `counts` is the histogram over the grey values (Otsu 1979).
+
+    >>> otsu_threshold(np.array([10, 0, 0, 0, 5]))
+    0
+    """
+    values = np.arange(len(counts))
+    below, sum_below = np.cumsum(counts)[:-1], np.cumsum(counts * values)[:-1]
+    above, sum_above = counts.sum() - below, (counts * values).sum() - sum_below
+    with np.errstate(invalid="ignore", divide="ignore"):
+        between = below * above * (sum_below / below - sum_above / above) ** 2
+    return int(np.nan_to_num(between).argmax())
+
+
+def _run(study: Study, data: TaskData, seed: int) -> Run:
+    config = {
+        "task": data.task,
+        "architecture": ARCHITECTURE,
+        "preset": f"{N_TREES} trees",
+        "spacing": SPACING,
+        "seed": seed,
+        "folds": data.folds,
+        "class_weights": class_weights(data.labels.values()),
+        "preprocessing": data.preprocessing,
+        "versions": {"qcbench": qcbench.__version__, "scikit-learn": sklearn.__version__},
+        **runs.identity(study, data),
+    }
+    digest = runs.sha256_of([config["inputs_sha256"], config["splits_sha256"], config["preset"]])[:8]
+    run = Run(folder=study.runs / f"{data.task}-{ARCHITECTURE}-{SPACING}mm-s{seed}-{digest}", config=config)
+    if not (run.folder / "config.json").exists():
+        run.save_skipped({fold: why for fold in data.folds if (why := data.why_not(fold))})
+        run.save_config()
+    return run
+
+
+def _folds(data: TaskData, summary: Summary) -> list[int]:
+    """Return the folds that can be fitted; the others are named in the summary."""
+    reasons = {fold: data.why_not(fold) for fold in data.folds}
+    summary.notes += [f"{data.task} fold {fold} was not fitted: {why}" for fold, why in reasons.items() if why]
+    return [fold for fold, why in reasons.items() if not why]
+
+
+def _numbers(cache: VolumeCache, image_ids: list[str], *, show_progress: bool) -> dict[str, np.ndarray]:
+    numbers = {}
+    with parallel.progress("global numbers", len(image_ids), show=show_progress) as advance:
+        for image_id in image_ids:
+            numbers[image_id] = global_numbers(cache.volume(image_id))
+            advance()
+    return numbers
+
+
+def _fit_and_predict(
+    numbers: dict[str, np.ndarray], data: TaskData, fold: int, image_ids: list[str], seed: int
+) -> dict[str, float]:
+    labels, _ = data.parts(fold)
+    model = RandomForestClassifier(N_TREES, class_weight="balanced", random_state=seed, n_jobs=1)
+    model.fit([numbers[image_id] for image_id in labels], list(labels.values()))
+    probabilities = model.predict_proba([numbers[image_id] for image_id in image_ids])[:, 1]
+    return dict(zip(image_ids, probabilities.tolist(), strict=True))
+
+
+def _prediction(run: Run, fold: int, image_id: str, probability: float, preset: str) -> dict:
+    return {
+        "image_id": image_id,
+        "task": run.task,
+        "architecture": ARCHITECTURE,
+        "run_id": run.run_id,
+        "fold": fold,
+        "probability": probability,
+        "probability_calibrated": None,
+        "decision": "yes" if probability >= 0.5 else "no",
+        "preprocessing_preset": preset,
+    }
+
+
+def _finite(value: float) -> float:
+    return float(np.nan_to_num(value))

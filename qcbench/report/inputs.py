@@ -1,0 +1,67 @@
+"""What a report is made from: the tables of a study, read once, through the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import pandas as pd
+
+from qcbench import schema, store
+from qcbench.study import Study
+
+_PANDAS = {"string": "string", "int64": "Int64", "float64": "float64", "bool": "boolean"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StudyTables:
+    """The tables of one study as DataFrames with nullable dtypes; any of them may be empty."""
+
+    images: pd.DataFrame
+    preprocessed: pd.DataFrame
+    labels: pd.DataFrame
+    consensus: pd.DataFrame
+    agreement: pd.DataFrame
+    open_reviews: pd.DataFrame
+    splits: pd.DataFrame
+    metrics: pd.DataFrame
+    predictions: pd.DataFrame
+
+    @property
+    def simulated_images(self) -> pd.DataFrame:
+        """The rows of the catalogue that a program degraded or made."""
+        return self.images[self.images["simulated"].fillna(value=False)]
+
+    @property
+    def simulated_raters(self) -> list[str]:
+        """Names of the raters that are programs, sorted."""
+        return sorted(self.labels.loc[self.labels["source"] == "simulated", "rater"].unique())
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether anything simulated can have reached a number of the report."""
+        flags = (self.consensus["simulated"], self.metrics["simulated"])
+        return bool(
+            len(self.simulated_images) or self.simulated_raters or any(flag.fillna(value=False).any() for flag in flags)
+        )
+
+
+def read_tables(study: Study) -> StudyTables:
+    """Return the tables of a study; the labels are the current ones of every rater it knows.
+
+    Raises TableError when a table or a segment of labels is damaged.
+    """
+    names = [field.name for field in fields(StudyTables) if field.name != "labels"]
+    raters = dict.fromkeys((*study.raters, *study.consensus_raters))
+    labels = to_frame(store.labels(study, raters), schema.LABELS)
+    return StudyTables(labels=labels, **{name: store.frame(study, name) for name in names})
+
+
+def to_frame(rows: list[dict], table: schema.TableSchema) -> pd.DataFrame:
+    """Return rows as a DataFrame with a table's columns, in order, with nullable dtypes.
+
+    >>> frame = to_frame([{"image_id": "a", "motion": None}], schema.CONSENSUS)
+    >>> str(frame["motion"].dtype), frame["motion"].isna().all().item()
+    ('Int64', True)
+    """
+    dtypes = {column.name: _PANDAS[column.dtype] for column in table.columns if column.dtype in _PANDAS}
+    return pd.DataFrame(rows, columns=list(table.column_names)).astype(dtypes)

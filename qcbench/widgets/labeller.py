@@ -1,0 +1,39 @@
+"""The labeller: the thin adapter between a page and `annotate.session`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from qcbench.annotate.session import Session
+from qcbench.errors import QcbenchError
+from qcbench.study import Study
+from qcbench.widgets.transport import Transport, static_text
+
+
+class Labeller(Transport):
+    """The labelling page of one rater, in a notebook or under voila.
+
+    ``Labeller(study, rater="alice")``. Who labels is decided here, never by the page. When the
+    study, the rater or the screenshots are missing, the page says so (`problem`) in place of a
+    traceback, and nothing can be labelled. Every label is on the disk before the page shows it
+    as saved.
+    """
+
+    _esm = static_text("transport.js", "labeller_view.js", "labeller.js")
+    _css = static_text("labeller.css")
+
+    def __init__(self, study: Study | str | Path, *, rater: str, theme: str = "dark") -> None:
+        super().__init__(theme=theme)
+        self.problem: str | None = None
+        self._session: Session | None = None
+        try:
+            self._session = Session.open(Study.of(study), rater)
+        except QcbenchError as error:
+            self.problem = str(error)
+
+    def receive(self, message: object) -> Iterable[tuple[dict, bytes | None]]:
+        """Return the session's answers to one message of the page."""
+        if self._session is None:
+            return [({"kind": "problem", "why": self.problem}, None)]
+        return self._session.receive(message)

@@ -1,0 +1,154 @@
+"""A small study with drawn heads, voila and JupyterLab on loopback, and one Chromium."""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from qcbench import images, store
+from qcbench.study import Study
+from qcbench.widgets import serve
+
+CHROMIUM = os.environ.get("QCBENCH_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+ARTEFACTS = Path(__file__).parents[2] / "test-artefacts"
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+).split()
+
+
+def head(seed):
+    """A picture of three slices of a head-like ellipse with ventricles and grain, 624 x 208."""
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[-1:1:208j, -1:1:208j]
+    panels = []
+    for width, height in ((0.86, 0.74), (0.68, 0.72), (0.7, 0.88)):
+        radius = np.hypot(columns / width, rows / height)
+        grey = np.where(radius < 1, 60.0, 0.0)
+        grey[(radius < 0.97) & (radius > 0.9)] = 15
+        folds = 14 * np.sin(19 * np.arctan2(rows, columns)) * (radius > 0.6)
+        grey = np.where(radius < 0.88, 128 + folds, grey)
+        grey = np.where(radius < 0.62, 178 - 12 * (seed % 3), grey)
+        grey[np.hypot((np.abs(columns) - 0.12) / 0.09, rows / 0.25) < 1] = 40
+        panels.append(grey + random.normal(0, 3 + 3 * (seed % 3), grey.shape) * (radius < 1.05))
+    return np.clip(np.hstack(panels), 0, 255).astype("uint8")
+
+
+@pytest.fixture
+def labelling_study(tmp_path):
+    """A study of six images with screenshots, whose raters alice and bob have labelled nothing."""
+    study = Study.create(tmp_path / "study", raters=["alice", "bob"])
+    catalogue, preprocessed = [], []
+    for number in range(6):
+        stem = f"sub-{number:03d}_ses-M00_T1w"
+        path = study.derivatives / f"{stem}.png"
+        sha256 = images.save_png(path, head(number))
+        catalogue.append(
+            {"image_id": stem, "participant_id": stem[:7], "source_path": f"{stem}.nii.gz", "simulated": True}
+        )
+        preprocessed.append(
+            {
+                "image_id": stem,
+                "screenshot_path": study.relative(path),
+                "screenshot_sha256": sha256,
+                "preprocessing_preset": "drawn",
+            }
+        )
+    store.write(study, "images", catalogue)
+    store.write(study, "preprocessed", preprocessed)
+    return study
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """One headless Chromium for all browser tests."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if not Path(CHROMIUM).exists():
+        pytest.skip("needs Chromium: install it, or set QCBENCH_CHROMIUM to its path")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium):
+    """A page of 1280 x 720 whose requests are listed in `page.addresses`."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    page = context.new_page()
+    page.addresses = []
+    page.on("request", lambda request: page.addresses.append(request.url))
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def voila(labelling_study):
+    """The address of alice's labeller under voila, and the voila process."""
+    with serve.running(labelling_study, rater="alice") as served:
+        yield served
+
+
+@pytest.fixture
+def lab(labelling_study, tmp_path):
+    """The address of JupyterLab with a notebook that has the labeller and a neighbour cell."""
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    notebook = json.loads(serve.notebook_text("02_label.ipynb"))
+    for number, source in enumerate(("neighbour = 1", "neighbour + 1")):
+        notebook["cells"].append(
+            {
+                "cell_type": "code",
+                "id": f"beside-{number}",
+                "metadata": {},
+                "source": source,
+                "outputs": [],
+                "execution_count": None,
+            }
+        )
+    (folder / "label.ipynb").write_text(json.dumps(notebook))
+    port, token = serve._free_port(None), secrets.token_hex(16)
+    private = {name: str(tmp_path / name) for name in ("config", "runtime", "data", "settings", "workspaces")}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--ip=127.0.0.1", "--allow-root"]
+    command += [f"--IdentityProvider.token={token}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={folder}"]
+    command += [f"--LabApp.user_settings_dir={private['settings']}", f"--LabApp.workspaces_dir={private['workspaces']}"]
+    command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    environment = {
+        **os.environ,
+        "QCBENCH_STUDY": str(labelling_study.folder),
+        "QCBENCH_RATER": "alice",
+        "JUPYTER_CONFIG_DIR": private["config"],
+        "JUPYTER_RUNTIME_DIR": private["runtime"],
+        "JUPYTER_DATA_DIR": private["data"],
+    }
+    with (tmp_path / "lab.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/api", process, tmp_path / "lab.log")
+        yield f"http://127.0.0.1:{port}/lab/tree/label.ipynb?token={token}"
+    finally:
+        serve._stop(process)
+
+
+def _wait_for(address, process, log):
+    for _ in range(300):
+        try:
+            urllib.request.urlopen(address, timeout=2).close()
+            return
+        except urllib.error.HTTPError as answer:
+            answer.close()
+            return
+        except OSError:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.2)
+    raise AssertionError(log.read_text())

@@ -1,0 +1,77 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from qcbench import store
+from qcbench.study import Study
+
+
+def qcbench(*arguments):
+    command = [sys.executable, "-c", "from qcbench.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_init_makes_a_study_and_says_what_comes_next(tmp_path):
+    result = qcbench("init", tmp_path / "s", "--raters", "alice,bob")
+    assert result.returncode == 0
+    assert "qcbench ingest" in result.stdout
+    assert Study(tmp_path / "s").raters == ("alice", "bob")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["consensus", "nowhere"], "is no study"),
+        (["init", "{tmp}/s", "--raters", "Al Ice"], "lower-case"),
+        (["import-labels", "{study}", "{tmp}/missing.csv"], "cannot be read"),
+        (["train", "{study}"], "qcbench"),
+        (["label", "{study}", "--rater", "mallory"], "'mallory' is no rater"),
+    ],
+)
+def test_bad_use_is_one_clear_line_and_status_2(study, tmp_path, arguments, complaint):
+    result = qcbench(*(text.format(tmp=tmp_path, study=study.folder) for text in arguments))
+    assert result.returncode == 2
+    assert complaint in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_an_unknown_verb_is_status_2():
+    assert qcbench("frobnicate").returncode == 2
+
+
+def test_json_on_standard_output_is_all_there_is(study):
+    result = qcbench("consensus", study.folder, "--json")
+    summary = json.loads(result.stdout)
+    assert (summary["stage"], summary["done"]) == ("consensus", 0)
+
+
+def test_a_failed_line_is_listed_and_status_1(study, tmp_path):
+    store.write(
+        study,
+        "images",
+        [{"image_id": "sub-01_T1w", "participant_id": "sub-01", "source_path": "x", "simulated": False}],
+    )
+    file = tmp_path / "labels.csv"
+    file.write_text("rater,image_id,straight_reject\nalice,sub-01_T1w,true\nalice,sub-99_T1w,true\n")
+    result = qcbench("import-labels", study.folder, file)
+    assert result.returncode == 1
+    assert "1 done" in result.stdout
+    assert "FAILED line 3" in result.stdout
+
+
+def test_a_missing_extra_names_its_install_command(study):
+    hide = "import sys; sys.modules['sklearn'] = None; "
+    command = [sys.executable, "-c", hide + "from qcbench.cli import main; main()", "agreement", str(study.folder)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "pip install 'qcbench[" in result.stderr
+
+
+def test_every_verb_has_help():
+    listed = qcbench("--help").stdout
+    for verb in ("demo", "init", "ingest", "preprocess", "label", "import-labels", "agreement", "consensus"):
+        assert verb in listed
+        assert qcbench(verb, "--help").returncode == 0
