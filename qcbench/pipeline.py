@@ -230,6 +230,7 @@ def demo(
         ("split", lambda: split(study, test_share=0.2)),
         ("train", lambda: train(study, preset="quick", spacing=4, **bar)),
         ("predict", lambda: predict(study, **bar)),
+        ("baseline, no network", lambda: predict(study, architecture="forest_25", **bar)),
         ("evaluate", lambda: evaluate(study, **bar)),
         ("report", lambda: report(study, **bar)),
     ]

@@ -29,7 +29,7 @@ def order(
 
     >>> rows = [{"image_id": f"sub-{n}", "screenshot_path": f"{n}.png"} for n in range(3)]
     >>> [image.image_id for image in order(rows, rater="alice", excluded={"sub-1"})]
-    ['sub-2', 'sub-0']
+    ['sub-0', 'sub-2']
     """
     images = [
         QueuedImage(image_id=row["image_id"], screenshot_path=row["screenshot_path"])

@@ -85,7 +85,7 @@ class Session:
         waiting = queue.load(study, rater)
         if not waiting:
             raise StudyError(
-                f"There is nothing to label yet: no image of {study.folder.name} has a screenshot. "
+                f"there is nothing to label yet: no image of the study {study.folder.name!r} has a screenshot. "
                 f"Make them with: qcbench preprocess {study.folder}"
             )
         return cls(
@@ -233,8 +233,10 @@ class Session:
             if answers is None:
                 counts["waiting"] += 1
                 continue
-            tier = self._protocol.tier(answers)
-            counts["no tier" if tier is None else f"tier {tier}"] += 1
+            ended = [
+                each.label.lower() for each in self._protocol.criteria if each.ends_label and answers.get(each.name)
+            ]
+            counts[ended[0] if ended else f"tier {self._protocol.tier(answers)}"] += 1
         return [Outgoing({"kind": "summary", "counts": dict(sorted(counts.items()))})]
 
 

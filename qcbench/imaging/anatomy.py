@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
@@ -85,7 +86,7 @@ _VESSELS = (
 _ENHANCING_BODIES = (  # centre and radii in MNI mm, strength
     (((0, 0, -33), (5, 5, 4)), 0.9),  # pituitary
     (((0, -40, 3), (3, 4, 3)), 0.8),  # pineal
-    (((0, 56, -57), (16, 30, 17)), 0.7),  # mucosa of the nose
+    (((0, 56, -57), (16, 30, 17)), 0.4),  # mucosa of the nose
 )
 
 
@@ -133,9 +134,7 @@ def canonical() -> Anatomy:
 
 def axes_mm(step: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return x, y and z of the canonical grid's voxels in MNI mm, shaped to broadcast."""
-    x, y, z = (
-        (CORNER_MM[axis] + SPACING_MM * np.arange(0, SHAPE[axis], step)).astype(np.float32) for axis in range(3)
-    )
+    x, y, z = ((CORNER_MM[axis] + SPACING_MM * np.arange(0, SHAPE[axis], step)).astype(np.float32) for axis in range(3))
     return x[:, None, None], y[None, :, None], z[None, None, :]
 
 
@@ -234,7 +233,7 @@ def _deep(beyond_brain: np.ndarray, beyond_skin: np.ndarray) -> np.ndarray:
 def _draw_tube(onto: np.ndarray, path, radius_mm: float) -> None:
     """Draw 1 into a tube along a path, falling to 0 within a voxel of its wall."""
     x, y, z = axes_mm()
-    for start, end in zip(path[:-1], path[1:], strict=True):
+    for start, end in pairwise(path):
         start, end = np.array(start, float), np.array(end, float)
         for share in np.linspace(0, 1, 1 + int(np.linalg.norm(end - start))):
             centre = start + share * (end - start)

@@ -10,10 +10,10 @@ import numpy as np
 from scipy import ndimage
 
 from qcbench.errors import ImageError
+from qcbench.images import Volume
 from qcbench.imaging import anatomy
 from qcbench.imaging.anatomy import CORNER_MM, SPACING_MM
 from qcbench.imaging.heads import Head
-from qcbench.images import Volume
 
 _COARSE_MM = 2.0
 #: The skin of the canonical head: half its width, its back and front (above the eyes) and its top.
@@ -148,6 +148,6 @@ def _rim(coarse: np.ndarray, depth_mm: np.ndarray, place: np.ndarray) -> np.ndar
     rim = np.zeros(coarse.shape, np.float32)
     rim[(np.abs(depth_mm - inner_mm + 2) < 1.2) & (z > -5)] = 0.3
     under = depth_mm - inner_mm
-    sinus = (np.abs(x) < 5 - 0.5 * (under + 2)) & (np.abs(under) < 4.5) & (z > -5) & (y < 62)
+    sinus = (np.abs(x) < 4.5 - 0.6 * (under + 2)) & (np.abs(under) < 4) & (z > -5) & (y < 62)
     rim[sinus] = 1
     return rim

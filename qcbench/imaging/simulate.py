@@ -18,9 +18,10 @@ import numpy as np
 from scipy import fft, ndimage
 from scipy.spatial.transform import Rotation
 
+from qcbench.errors import UsageError
+from qcbench.images import Volume
 from qcbench.imaging import landmarks
 from qcbench.imaging.heads import Head, rician, smooth_noise
-from qcbench.images import Volume
 
 #: Kinds of straight reject that can be made of a head.
 KINDS = ("tissue_map", "skull_stripped", "truncated", "other_sequence", "not_a_brain")
@@ -28,20 +29,27 @@ KINDS = ("tissue_map", "skull_stripped", "truncated", "other_sequence", "not_a_b
 #: Standard deviation of the added noise relative to white matter: lowest and highest, per grade.
 _NOISE_SD = ((0.012, 0.02), (0.065, 0.085), (0.16, 0.21))
 #: How far grey and white matter are drawn together, and the blur (mm), per grade.
-_MIXING = (0.0, 0.6, 0.88)
-_BLUR_SD_MM = (0.0, 0.75, 1.35)
+_MIXING = (0.0, 0.7, 0.9)
+_BLUR_SD_MM = (0.0, 0.85, 1.4)
 #: Turn (degrees), shift (mm), swing along the phase-encoding axis (mm) and number of moves, per grade.
-_MOTION = ((0.0, 0.0, 0.0, 0), (1.8, 1.2, 0.25, 2), (5.0, 3.5, 0.8, 5))
+_MOTION = ((0.0, 0.0, 0.0, 0), (2.8, 2.0, 0.5, 2), (5.5, 3.5, 0.8, 5))
 #: A T2-like image from a T1-like one: brightness (white matter = 1) before and after.
-_T2_LIKE = ((0.0, 0.06, 0.14, 0.26, 0.40, 0.50, 0.70, 1.0, 1.3, 3.0), (0, 0.03, 0.5, 1.5, 1.05, 0.8, 0.75, 0.5, 0.6, 0.9))
+_T2_LIKE = (
+    (0.0, 0.06, 0.14, 0.26, 0.40, 0.50, 0.70, 1.0, 1.3, 3.0),
+    (0, 0.03, 0.5, 1.5, 1.05, 0.8, 0.75, 0.5, 0.6, 0.9),
+)
 
 
 def degrade(volume: Volume, *, gadolinium: bool, motion: int, contrast: int, noise: int, seed: int) -> Volume:
     """Return a copy of a good head with these grades; all 0 gives a good copy made the same way.
 
     A real head is located first (see `landmarks`); that costs a second, so locate it once for
-    many copies. The same arguments give the same voxels.
+    many copies. The same arguments give the same voxels. Raises UsageError for a grade that is
+    not 0, 1 or 2.
     """
+    for name, grade in (("motion", motion), ("contrast", contrast), ("noise", noise)):
+        if grade not in (0, 1, 2):
+            raise UsageError(f"{name} must be 0, 1 or 2, got {grade!r}")
     head = _located(volume)
     if gadolinium:
         head = with_gadolinium(head, seed=seed)
@@ -76,7 +84,7 @@ def reacquire(head: Head, *, seed: int, motion: int = 0, noise: int = 0) -> Volu
 def with_gadolinium(head: Head, *, seed: int) -> Head:
     """Return the head with bright vessels, sinuses, dura, choroid plexus and mucosa."""
     rng = _rng(seed, "gadolinium")
-    fluid, _, white = landmarks.tissue_levels(head.data, head.brain)
+    white = landmarks.tissue_levels(head.data, head.brain)[2]
     target = rng.uniform(1.35, 1.7) * white
     patchy = 1 + 0.15 * smooth_noise(head.data.shape, (9, 9, 9), rng)
     shine = np.clip(head.enhancement * patchy, 0, 1) * rng.uniform(0.85, 1.0)
@@ -109,8 +117,11 @@ def with_poor_contrast(head: Head, *, grade: int, seed: int) -> Head:
 def straight_reject(volume: Volume, *, kind: str, seed: int) -> Volume:
     """Return an image that is no T1w MRI of a whole brain; `kind` is one of `KINDS`.
 
-    The skull-stripping is approximate on a real head, as skull-stripping is.
+    The skull-stripping is approximate on a real head, as skull-stripping is. Raises UsageError
+    for an unknown kind.
     """
+    if kind not in KINDS:
+        raise UsageError(f"a straight reject is one of {', '.join(KINDS)}; got {kind!r}")
     makers = {
         "tissue_map": _tissue_map,
         "skull_stripped": _skull_stripped,
@@ -135,8 +146,7 @@ class _Positioned:
         turn = Rotation.from_euler("xyz", self._turn_deg + turn_deg, degrees=True).as_matrix()
         matrix = turn * self.spacing_mm / self.spacing_mm[:, None]
         middle = np.array(self.shape) / 2
-        # The neck holds still more than the head: turn about a point below the middle would need
-        # the orientation; the middle of the picture does for small turns.
+        # Heads turn about the neck; for a few degrees about the middle, the shift makes up for it.
         offset = middle + self._low + (self._shift_mm + shift_mm) / self.spacing_mm - matrix @ middle
         return ndimage.affine_transform(
             self._head.data, matrix, offset, self.shape, order=1, mode="constant", cval=self._air, output=np.float32
@@ -185,16 +195,18 @@ def _positions_of_lines(n_lines: int, n_moves: int, rng: np.random.Generator, *,
         for _ in range(max(1, n_moves // 2)):
             start = rng.uniform(0, 0.9)
             which[(time > start) & (time < start + rng.uniform(0.06, 0.14))] = position
+    # Fixed parts make every grade visible: moves at random times alone often change nothing.
     if through_centre:
-        which[(time > 0.5) & (time < rng.uniform(0.53, 0.6))] = 1
+        which[(time > 0.5) & (time < rng.uniform(0.56, 0.64))] = 1
+        which[(time > 0.38) & (time < 0.46)] = 2
     else:
-        which[frequency < 0.04] = 0
-        which[(frequency > 0.06) & (frequency < 0.13) & (time > 0.5)] = 1
+        which[frequency < 0.06] = 0
+        which[(frequency > 0.07) & (frequency < 0.13) & (time > 0.5)] = 1
     return which
 
 
 def _tissue_map(head: Head, rng: np.random.Generator) -> Head:
-    fluid, grey, white = landmarks.tissue_levels(head.data, head.brain)
+    _, grey, white = landmarks.tissue_levels(head.data, head.brain)
     level, width = (white, (white - grey) / 1.6) if rng.random() < 0.5 else (grey, (white - grey) / 2)
     distance = (head.data - level) / width
     likely = np.exp(-(distance**2)) if level == grey else 1 / (1 + np.exp(-4 * distance - 2))
@@ -202,7 +214,9 @@ def _tissue_map(head: Head, rng: np.random.Generator) -> Head:
 
 
 def _skull_stripped(head: Head, rng: np.random.Generator) -> Head:
-    edge = ndimage.gaussian_filter(head.brain.astype(np.float32), 0.8) + 0.1 * smooth_noise(head.brain.shape, (20,) * 3, rng)
+    edge = ndimage.gaussian_filter(head.brain.astype(np.float32), 0.8) + 0.1 * smooth_noise(
+        head.brain.shape, (20,) * 3, rng
+    )
     return replace(head, data=head.data * (edge > 0.5))
 
 
@@ -226,7 +240,12 @@ def _other_sequence(head: Head, rng: np.random.Generator) -> Head:
     white = landmarks.tissue_levels(head.data, head.brain)[2]
     before, after = np.array(_T2_LIKE)
     after = after * rng.uniform(0.9, 1.1, after.size)
-    return replace(head, data=np.interp(head.data / white, before, after).astype(np.float32))
+    relative = head.data / np.float32(white)
+    inverted = np.interp(relative, before, after).astype(np.float32)
+    # Only in and about the brain is dark fluid; elsewhere the dark edge of fat would shine like it.
+    near_brain = np.clip(6 * ndimage.gaussian_filter(head.brain.astype(np.float32), 2.5), 0, 1)
+    data = near_brain * inverted + (1 - near_brain) * relative * np.float32(rng.uniform(0.4, 0.6))
+    return replace(head, data=data)
 
 
 def _not_a_brain(head: Head, rng: np.random.Generator) -> Head:
@@ -239,7 +258,9 @@ def _not_a_brain(head: Head, rng: np.random.Generator) -> Head:
     ]
     radius = np.sqrt(along[0][:, None, None] + along[1][None, :, None] + along[2][None, None, :]).astype(np.float32)
     radius += 0.02 * smooth_noise(shape, (8, 8, 8), rng)
-    data = np.interp(radius, (0, 0.35, 0.42, 0.86, 0.9, 0.97, 1.0), (0.75, 0.7, 1.0, 0.9, 0.5, 0.55, 0)).astype(np.float32)
+    data = np.interp(radius, (0, 0.35, 0.42, 0.86, 0.9, 0.97, 1.0), (0.75, 0.7, 1.0, 0.9, 0.5, 0.55, 0)).astype(
+        np.float32
+    )
     seeds = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), 2.0, truncate=2.5)
     data[(radius < 0.4) & (seeds > 1.6 * seeds.std())] = 0.25
     return replace(head, data=data * (1 + 0.05 * seeds / seeds.std()), brain=radius < 0.9)

@@ -117,7 +117,7 @@ class _Classifier(pl.LightningModule):
         self.memory_format = torch.channels_last_3d if options.channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.memory_format)
         self.options = options
-        self.register_buffer("class_weights", torch.tensor(class_weights), persistent=False)
+        self.register_buffer("class_weights", torch.tensor(class_weights, dtype=torch.float32), persistent=False)
         self.best_loss, self.best_epoch, self.best_state = math.inf, -1, {}
         self.curves: list[dict] = []
         self._training: list[Tensor] = []

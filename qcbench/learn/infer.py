@@ -20,8 +20,9 @@ from qcbench.learn.tasks import chosen_tasks
 from qcbench.study import Study
 from qcbench.summary import Summary
 
-#: Voxels in one batch: 5 volumes at 1 mm, with about 0.5 GB of activations each.
-_VOXELS_A_BATCH = 2**25
+#: Voxels in one batch. A processor is three times faster when the activations stay in its cache (4
+#: volumes at 4 mm); a GPU takes 5 volumes at 1 mm, with about 0.5 GB of activations each.
+_VOXELS_A_BATCH = {"cpu": 2**19, "cuda": 2**25}
 _MOST_IN_A_BATCH = 32
 
 
@@ -110,13 +111,13 @@ def _predict_with(
     show_progress: bool,
 ) -> None:
     for model in models:
-        model.network.to(device)
+        model.network.to(device, memory_format=torch.channels_last_3d)
     preset_of = {row["image_id"]: row["preprocessing_preset"] for row in store.rows(study, "preprocessed")}
     image_ids = sorted(set(cache.rows) & set(preset_of))
     missing = _missing(study, models, image_ids, preset_of)
     summary.unchanged += len(models) * len(image_ids) - sum(map(len, missing.values()))
     waiting = [image_id for image_id in image_ids if image_id in missing]
-    size = max(1, min(_MOST_IN_A_BATCH, _VOXELS_A_BATCH // math.prod(cache.shape)))
+    size = max(1, min(_MOST_IN_A_BATCH, _VOXELS_A_BATCH[device.type] // math.prod(cache.shape)))
     with (
         store.collect(study, "predictions") as found,
         parallel.progress("images", len(waiting), show=show_progress and bool(waiting)) as advance,

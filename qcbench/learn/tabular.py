@@ -10,7 +10,6 @@ import time
 
 import numpy as np
 import sklearn
-from scipy import stats
 from sklearn.ensemble import RandomForestClassifier
 
 import qcbench
@@ -101,8 +100,8 @@ def global_numbers(volume: np.ndarray) -> np.ndarray:
         *np.percentile(data, _PERCENTILES),
         data.mean(),
         data.std(),
-        *(_finite(moment(data, axis=None)) for moment in (stats.skew, stats.kurtosis)),
-        float(stats.entropy(counts, base=2)),
+        *_skewness_and_kurtosis(data),
+        _entropy_bits(counts),
         counts[0] / volume.size,
         foreground.mean(),
         *((inside.mean(), inside.std()) if inside.size else (0.0, 0.0)),
@@ -191,5 +190,15 @@ def _prediction(run: Run, fold: int, image_id: str, probability: float, preset: 
     }
 
 
-def _finite(value: float) -> float:
-    return float(np.nan_to_num(value))
+def _skewness_and_kurtosis(data: np.ndarray) -> tuple[float, float]:
+    """Return the third and fourth standardised moments (3 subtracted from the fourth); 0 for a constant image."""
+    sd = data.std()
+    if sd < 1e-9:
+        return 0.0, 0.0
+    standardised = (data - data.mean()) / sd
+    return float((standardised**3).mean()), float((standardised**4).mean() - 3)
+
+
+def _entropy_bits(counts: np.ndarray) -> float:
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log2(shares)).sum())

@@ -30,7 +30,7 @@ from qcbench.summary import Summary
 #: Bottani et al. 2022, section 2.6, with the weight decay of the code they trained with.
 PAPER_2022 = TrainOptions()
 #: For demonstrations and tests: shows that the path works, not what a network can do.
-QUICK = TrainOptions(learning_rate=1e-3, batch_size=4, epochs=8, patience=0, loss_norm="images", channels_last=True)
+QUICK = TrainOptions(learning_rate=1e-3, batch_size=4, epochs=6, patience=0, loss_norm="images", channels_last=True)
 PRESETS = {"paper-2022": PAPER_2022, "quick": QUICK}
 
 

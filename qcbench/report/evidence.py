@@ -31,7 +31,7 @@ def splits(study: Study, data: StudyTables) -> Section:
         )
     ]
     if shared:
-        text = f"LEAK: {len(shared)} participants are in more than one set or fold ({', '.join(shared[:5])}). "
+        text = f"LEAK: participants in more than one set or fold: {len(shared)} ({', '.join(shared[:5])}). "
         blocks.insert(0, WarningBlock(text=text + "No result below can be trusted. Run: qcbench split STUDY"))
     n = data.splits["participant_id"].nunique()
     checked = f"Images are split by participant. Checked: no participant of {n} is in two sets or folds."
@@ -55,8 +55,8 @@ def metrics(study: Study, data: StudyTables) -> Section:
         TableBlock(name="runs", caption="Runs that these metrics are of.", frame=results.run_table(summary)),
         TableBlock(
             name="metrics",
-            caption="All of the above as numbers between 0 and 1. MCC from -1; mean, sd, folds, and why a value is "
-            "undefined.",
+            caption="All of the above in full precision. Between 0 and 1, MCC between -1 and 1: mean, sd, folds, and "
+            "why a value is undefined.",
             frame=summary,
             longest=0,
         ),
@@ -71,7 +71,7 @@ def _how_to_read(data: StudyTables, summary: pd.DataFrame) -> tuple[str, ...]:
         "Each task's networks, one a fold, are evaluated on the same test set: mean ± empirical standard deviation "
         "(ddof = 1) over the folds, in percent, MCC times 100. Higher is better everywhere. BA is balanced accuracy; "
         "F1, weighted is weighted by support; AUC is computed on probabilities, AUC, hard on decisions, where it "
-        "equals BA. Annotators: mean of each rater's balanced accuracy against the consensus they made.",
+        "equals BA. Annotators: mean ± sd over the raters, each against the consensus they themselves made.",
     ]
     if untrained:
         sentences.append(f"Not evaluated yet: {', '.join(untrained)} (qcbench evaluate STUDY).")
@@ -93,7 +93,7 @@ def _fold_figure(all_metrics: pd.DataFrame, summary: pd.DataFrame) -> FigureBloc
 
 
 def _task_table(summary: pd.DataFrame, task: str) -> TableBlock:
-    mine = summary[summary["task"] == task]
+    mine = results.without_single_raters(summary[summary["task"] == task])
     positive = results.TASK_TITLES.get(task, task)
     further = sorted(set(mine["metric"]) - set(results.METRICS))
     notes = [f"Undefined: {sentence}" for sentence in results.undefined_metrics(summary, task)]
@@ -136,7 +136,7 @@ def provenance(study: Study, data: StudyTables) -> Section:
 
 
 def provenance_rows(study: Study, data: StudyTables) -> list[tuple[str, str, int | None]]:
-    """Return (what, value, rows it holds for): versions, protocol and hashes, presets, runs, seeds."""
+    """Return (what, value, rows it holds for): versions, protocol and hashes, presets, runs and their seeds."""
     protocol = study.protocol
     rows = [
         ("qcbench", qcbench.__version__, None),
@@ -154,8 +154,7 @@ def provenance_rows(study: Study, data: StudyTables) -> list[tuple[str, str, int
     rows += _combinations("metrics", data.metrics, runs)
     runs = {"task": "task", "architecture": "architecture", "run": "run_id", "preprocessing": "preprocessing_preset"}
     rows += _combinations("predictions", data.predictions, runs)
-    for name, frame in (("splits", data.splits), ("metrics", data.metrics), ("predictions", data.predictions)):
-        rows += _combinations(f"seed of {name}", frame, {"seed": "seed"})
+    rows += [(f"config of run {run_id}", config, None) for run_id, config in data.run_configs.items()]
     packages = ("numpy", "pandas", "scipy", "matplotlib")
     drawn_with = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]
     return [*rows, ("this report was drawn with", ", ".join(drawn_with), None)]

@@ -19,7 +19,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from qcbench.report.pictures import Picture
-from qcbench.report.results import ANNOTATORS, TASK_TITLES, is_baseline, tasks_of
+from qcbench.report.results import ANNOTATORS, TASK_TITLES, is_baseline, is_single_rater, tasks_of
 
 WIDTH_INCHES = 7.2  # two columns of a journal page
 COLOURS = {"SR": "#7a7a7a", "tier 1": "#0072b2", "tier 2": "#e69f00", "tier 3": "#d55e00"}
@@ -167,7 +167,7 @@ def fold_dots(metrics: pd.DataFrame, *, evaluated_on: str = "test") -> Figure:
     Higher is better. The dashed line is the annotators, the dotted one a coin toss.
     """
     wanted = (metrics["metric"] == "balanced_accuracy") & (metrics["set"] == evaluated_on) & metrics["value"].notna()
-    rows = metrics[wanted]
+    rows = metrics[wanted & ~is_single_rater(metrics)]
     tasks = tasks_of(rows)
     lanes = _lanes(rows)
     heights = [max(len(lanes[task]), 1) for task in tasks]

@@ -42,7 +42,7 @@ SECTIONS = (
 )
 _MANIFEST = "report-files.json"
 #: What reads as a number: 93.76 ± 0.57, 0.88 [0.80, 0.93], 5/6, 99.1 (4 of 5 folds), undefined.
-_NUMBER_LIKE = re.compile(r"(-?[\d,]+(\.\d+)?(e-?\d+)?( ?[±\[(/].*| to \d+)?|undefined)$")
+_NUMBER_LIKE = re.compile(r"(-?[\d,]+(\.\d+)?(e-?\d+)?( ?[±\[(/].*| to \d+)?|undefined.*)$")
 
 
 def report(study: Study | str | Path, *, show_progress: bool = True) -> Summary:
@@ -134,7 +134,7 @@ def head(study: Study, data: StudyTables) -> dict[str, object]:
             "qcbench": qcbench.__version__,
         },
         "counts": {
-            "images": len(usable),
+            "usable images": len(usable),
             "participants": usable["participant_id"].nunique(),
             "labels": len(data.labels),
             "raters": data.labels["rater"].nunique(),
@@ -245,5 +245,7 @@ def _earlier(manifest: Path) -> set[str]:
     try:
         names = json.loads(manifest.read_text())
     except ValueError:
+        return set()
+    if not isinstance(names, list):
         return set()
     return {name for name in names if isinstance(name, str) and re.fullmatch(r"(tables|figures)/[^/]+\.\w+", name)}

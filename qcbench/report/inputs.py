@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import json
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 import pandas as pd
 
@@ -14,7 +16,10 @@ _PANDAS = {"string": "string", "int64": "Int64", "float64": "float64", "bool": "
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StudyTables:
-    """The tables of one study as DataFrames with nullable dtypes; any of them may be empty."""
+    """The tables of one study as DataFrames with nullable dtypes; any of them may be empty.
+
+    `run_configs` holds the text of each run's config.json by the run's name: how it was fitted.
+    """
 
     images: pd.DataFrame
     preprocessed: pd.DataFrame
@@ -25,6 +30,7 @@ class StudyTables:
     splits: pd.DataFrame
     metrics: pd.DataFrame
     predictions: pd.DataFrame
+    run_configs: dict[str, str] = field(default_factory=dict)
 
     @property
     def simulated_images(self) -> pd.DataFrame:
@@ -50,10 +56,19 @@ def read_tables(study: Study) -> StudyTables:
 
     Raises TableError when a table or a segment of labels is damaged.
     """
-    names = [field.name for field in fields(StudyTables) if field.name != "labels"]
+    names = [entry.name for entry in fields(StudyTables) if entry.name not in ("labels", "run_configs")]
     raters = dict.fromkeys((*study.raters, *study.consensus_raters))
     labels = to_frame(store.labels(study, raters), schema.LABELS)
-    return StudyTables(labels=labels, **{name: store.frame(study, name) for name in names})
+    configs = {path.parent.name: _on_one_line(path) for path in sorted(study.runs.glob("*/config.json"))}
+    return StudyTables(labels=labels, run_configs=configs, **{name: store.frame(study, name) for name in names})
+
+
+def _on_one_line(path: Path) -> str:
+    """Return a JSON file as one line; a damaged one says so instead, the report goes on."""
+    try:
+        return json.dumps(json.loads(path.read_text()), sort_keys=True)
+    except (OSError, ValueError) as error:
+        return f"{path.name} cannot be read: {error}"
 
 
 def to_frame(rows: list[dict], table: schema.TableSchema) -> pd.DataFrame:

@@ -111,9 +111,10 @@ def metric_summary(metrics: pd.DataFrame, *, evaluated_on: str = "test") -> pd.D
     """Return one row per task, run and metric: mean and empirical sd (ddof = 1) over the folds.
 
     Where there are rows per fold, rows that sum up the folds (fold null) are not used; where there
-    are none, as for the annotators, the summary row gives the mean and there is no sd. `n` is the
-    number of images of a fold's evaluation, `folds` how many folds have a defined value out of
-    `folds_run`; `reason` joins the reasons of the others. Values lie between 0 and 1 (MCC from -1).
+    are none, as for the annotators, the summary row gives the mean, and its columns `sd`, `low` and
+    `high` what they hold. `n_lowest` and `n_highest` are the fewest and most images of an
+    evaluation, `folds` how many folds have a defined value out of `folds_run`; `reason` joins the
+    reasons of the others. Values lie between 0 and 1 (MCC from -1).
     """
     keys = ["task", "architecture", "training_preset", "run_id", "metric"]
     rows = []
@@ -125,7 +126,7 @@ def metric_summary(metrics: pd.DataFrame, *, evaluated_on: str = "test") -> pd.D
             {
                 **{name: None if pd.isna(value) else value for name, value in zip(keys, key, strict=True)},
                 "mean": values.mean(),
-                "sd": values.std(ddof=1) if len(per_fold) else None,
+                "sd": values.std(ddof=1) if len(per_fold) else used.get("sd", pd.Series([None])).iloc[0],
                 "low": used["low"].iloc[0] if per_fold.empty else None,
                 "high": used["high"].iloc[0] if per_fold.empty else None,
                 "folds": len(values) if len(per_fold) else 0,
@@ -157,7 +158,7 @@ def metric_table(summary: pd.DataFrame, task: str) -> pd.DataFrame:
     As Table 5 and 6 of the paper: "mean ± sd"; an undefined cell says so, a mean over fewer folds
     than were run names their number, and a metric that an architecture does not have is null.
     """
-    mine = summary[summary["task"] == task]
+    mine = without_single_raters(summary[summary["task"] == task])
     columns = {}
     for heading, group in _by_run(mine):
         cells = {row["metric"]: _percent(row) for row in group.to_dict("records")}
@@ -177,6 +178,16 @@ def _by_run(summary: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     ]
 
 
+def without_single_raters(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows without those of one rater alone (run "rater:..."): their mean stands for them."""
+    return rows[~is_single_rater(rows)]
+
+
+def is_single_rater(rows: pd.DataFrame) -> pd.Series:
+    """Return which rows, of metrics or their summary, are of one rater alone."""
+    return (rows["architecture"] == ANNOTATORS) & (rows["run_id"] != ANNOTATORS)
+
+
 def _rank(architecture: str) -> tuple[bool, bool]:
     return architecture == ANNOTATORS, is_baseline(architecture)
 
@@ -185,7 +196,7 @@ def run_table(summary: pd.DataFrame) -> pd.DataFrame:
     """Return which runs the metrics are of: task, architecture, preset, run, folds, images."""
     rows = []
     for task in tasks_of(summary):
-        for _, group in _by_run(summary[summary["task"] == task]):
+        for _, group in _by_run(without_single_raters(summary[summary["task"] == task])):
             first = group.iloc[0]
             rows.append(
                 {
@@ -227,7 +238,8 @@ def _percent(row: dict) -> str:
 
 def undefined_metrics(summary: pd.DataFrame, task: str) -> list[str]:
     """Return one sentence for each metric of a task that is undefined somewhere, with the reason."""
-    holes = summary[(summary["task"] == task) & (summary["reason"] != "")]
+    shown = without_single_raters(summary)
+    holes = shown[(shown["task"] == task) & (shown["reason"] != "")]
     return [
         f"{METRICS.get(row['metric'], row['metric'])} of {row['architecture']} ({row['run_id']}): {row['reason']}."
         for row in holes.to_dict("records")

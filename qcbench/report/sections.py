@@ -162,7 +162,7 @@ def consensus(study: Study, data: StudyTables) -> Section:
     n_stale = int(data.consensus["stale"].fillna(value=False).sum())
     stale = (
         WarningBlock(
-            text=f"Stale: the consensus of {n_stale} images rests on labels that a rater has since revised. "
+            text=f"Images whose consensus is stale, because a rater has since revised a label: {n_stale}. "
             "Run: qcbench consensus STUDY"
         ),
     )

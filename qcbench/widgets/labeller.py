@@ -20,7 +20,7 @@ class Labeller(Transport):
     as saved.
     """
 
-    _esm = static_text("transport.js", "labeller_view.js", "labeller.js")
+    _esm = static_text("transport.js", "labeller_view.js", "labeller_pictures.js", "labeller.js")
     _css = static_text("labeller.css")
 
     def __init__(self, study: Study | str | Path, *, rater: str, theme: str = "dark") -> None:

@@ -7,6 +7,7 @@ notebook and nothing else, since voila hands out pictures beside a notebook with
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import json
 import os
@@ -17,8 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -47,8 +46,7 @@ _CONTENT_SECURITY_POLICY = "; ".join(
 _TEMPLATE = """\
 {%- extends 'voila/templates/lab/index.html.j2' -%}
 {%- block notebook_css -%}
-{{ super() | replace('https://cdn.jsdelivr.net/npm/@fortawesome/fontawesome-free@^5/css/all.min.css', 'data:text/css,')
-           | replace('https://cdn.jsdelivr.net/npm/@fortawesome/fontawesome-free@^5/css/v4-shims.min.css', 'data:text/css,') }}
+{{ super() | replace('https://cdn.jsdelivr.net/', 'data:text/css,') }}
 {%- endblock notebook_css -%}
 """
 
@@ -204,14 +202,15 @@ def _wait_until_ready(process: subprocess.Popen, port: int, log: Path) -> None:
     while time.monotonic() < until:
         if process.poll() is not None:
             break
+        connection = http.client.HTTPConnection(_HOST, port, timeout=2)  # never through a proxy
         try:
-            urllib.request.urlopen(f"http://{_HOST}:{port}/static/favicon.ico", timeout=2).close()
+            connection.request("GET", "/static/favicon.ico")
+            connection.getresponse().read()
             return
-        except urllib.error.HTTPError as answer:
-            answer.close()
-            return
-        except OSError:
+        except (OSError, http.client.HTTPException):
             time.sleep(0.1)
+        finally:
+            connection.close()
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
     raise QcbenchError(f"voila did not answer on {_HOST}:{port} within {_READY_S:.0f} s. It said:\n{tail}")
 

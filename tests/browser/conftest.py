@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,10 +20,16 @@ from qcbench.widgets import serve
 
 CHROMIUM = os.environ.get("QCBENCH_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 ARTEFACTS = Path(__file__).parents[2] / "test-artefacts"
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def head(seed):
@@ -81,27 +88,85 @@ def chromium():
         browser.close()
 
 
+class Desk:
+    """What a rater does and sees at a page with the labeller."""
+
+    def __init__(self, page):
+        self.page = page
+        self.addresses = []
+        page.on("request", lambda request: self.addresses.append(request.url))
+        page.on("websocket", lambda socket: self.addresses.append(socket.url))
+        page.on("dialog", lambda dialog: dialog.accept())
+
+    def open(self, address):
+        self.page.goto(address, timeout=60_000)
+        return self
+
+    def waits_at(self, position):
+        """Wait until the image of that position is on the screen."""
+        self.page.wait_for_selector(f'.qc-labeller[data-painted="{position}"]', timeout=60_000)
+
+    def press(self, *codes):
+        for code in codes:
+            self.page.keyboard.press(code)
+
+    def label(self, position, *codes):
+        self.waits_at(position)
+        self.press(*codes)
+
+    def sees(self, selector, text, *, timeout_s=15):
+        self.page.locator(selector, has_text=text).first.wait_for(timeout=1000 * timeout_s)
+
+    def saved(self):
+        self.sees(".qc-saved", "all saved")
+
+    def picture(self, name):
+        ARTEFACTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=ARTEFACTS / f"{name}.png")
+
+    @property
+    def went_out(self):
+        """Requests that left this machine; none are allowed."""
+        inside = ("http://127.0.0.1:", "ws://127.0.0.1:", "blob:http://127.0.0.1:", "data:")
+        return [address for address in self.addresses if not address.startswith(inside)]
+
+
 @pytest.fixture
-def page(chromium):
-    """A page of 1280 x 720 whose requests are listed in `page.addresses`."""
+def desk(chromium, request):
+    """A rater's desk with a screen of 1280 x 720; the last thing seen is kept as a picture."""
     context = chromium.new_context(viewport={"width": 1280, "height": 720})
-    page = context.new_page()
-    page.addresses = []
-    page.on("request", lambda request: page.addresses.append(request.url))
-    yield page
+    desk = Desk(context.new_page())
+    yield desk
+    desk.picture(f"last-{request.node.name[:50]}")
     context.close()
 
 
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """One voila for all tests; its study is a link, which each test points at its own."""
+    folder = tmp_path_factory.mktemp("served")
+    link = folder / "study"
+    link.symlink_to(Study.create(folder / "empty", raters=["alice"]).folder)
+    with serve.running(link, rater="alice") as (address, process):
+        yield SimpleNamespace(link=link, address=address, process=process)
+
+
 @pytest.fixture
-def voila(labelling_study):
-    """The address of alice's labeller under voila, and the voila process."""
-    with serve.running(labelling_study, rater="alice") as served:
-        yield served
+def voila(server):
+    """A function that has alice's page serve a study and returns its address; and `process`."""
+
+    def show(study):
+        server.link.unlink()
+        server.link.symlink_to(study.folder)
+        return server.address
+
+    show.process = server.process
+    return show
 
 
 @pytest.fixture
 def lab(labelling_study, tmp_path):
-    """The address of JupyterLab with a notebook that has the labeller and a neighbour cell."""
+    """The address and the file of a notebook in JupyterLab that has the labeller and neighbour cells."""
     folder = tmp_path / "lab"
     folder.mkdir()
     notebook = json.loads(serve.notebook_text("02_label.ipynb"))
@@ -135,7 +200,8 @@ def lab(labelling_study, tmp_path):
         process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True)
     try:
         _wait_for(f"http://127.0.0.1:{port}/api", process, tmp_path / "lab.log")
-        yield f"http://127.0.0.1:{port}/lab/tree/label.ipynb?token={token}"
+        address = f"http://127.0.0.1:{port}/lab/tree/label.ipynb?token={token}"
+        yield SimpleNamespace(address=address, notebook=folder / "label.ipynb")
     finally:
         serve._stop(process)
 

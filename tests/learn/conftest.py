@@ -118,9 +118,9 @@ def labelled(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def trained(labelled, tmp_path_factory):
-    """`labelled` with all tasks fitted for two epochs at 4 mm. Not to be changed by a test."""
+    """`labelled` with all tasks fitted for one epoch at 4 mm. Not to be changed by a test."""
     study = copy_of(labelled, tmp_path_factory.mktemp("trained"))
-    train(study, preset="quick", epochs=2, spacing=4, device="cpu", show_progress=False)
+    train(study, preset="quick", epochs=1, spacing=4, device="cpu", show_progress=False)
     return study
 
 

@@ -136,7 +136,10 @@ def fill_preprocessed(study):
 
 def fill_labels(study):
     agreed = [label_event(number, "alice", noted[:5]) for number, noted in CONSENSUS.items()]
-    alone = [label_event(11, "alice", (True, *[None] * 4)), label_event(12, "alice", (False, True, 0, 1, 2), comment="tilted")]
+    alone = [
+        label_event(11, "alice", (True, *[None] * 4)),
+        label_event(12, "alice", (False, True, 0, 1, 2), comment="tilted"),
+    ]
     add_labels(study, "alice", agreed + alone)
     others = [label_event(number, "bob", noted[:5]) for number, noted in CONSENSUS.items()]
     add_labels(study, "bob", [*others, label_event(11, "bob", (False, False, 1, 0, 0))])
@@ -176,7 +179,13 @@ def fill_splits(study):
 
 def fill_results(study):
     store.write(study, "metrics", METRICS)
-    row = {"task": "sr", "architecture": "conv5_fc3", "run_id": "sr-conv5_fc3", "fold": 0, "preprocessing_preset": "fast"}
+    row = {
+        "task": "sr",
+        "architecture": "conv5_fc3",
+        "run_id": "sr-conv5_fc3",
+        "fold": 0,
+        "preprocessing_preset": "fast",
+    }
     rows = [{**row, "image_id": image_id(number), "probability": number / 10} for number in (4, 5, 6)]
     store.write(study, "predictions", rows)
 
@@ -199,3 +208,58 @@ def filled(study):
 def filled_once(tmp_path_factory):
     """The same study for tests that only read its tables."""
     return fill(Study.create(tmp_path_factory.mktemp("report") / "study", raters=["alice", "bob"]))
+
+
+@pytest.fixture
+def simulate():
+    """Make one image and one rater of a filled study simulated."""
+
+    def make(study):
+        rows = store.rows(study, "images")
+        rows[-1]["simulated"] = True
+        store.write(study, "images", rows)
+        extra = label_event(12, "alice", (False, True, 0, 1, 2), source="simulated")
+        add_labels(study, "alice", [{**extra, "event_id": "again", "sequence": 99, "supersedes": "alice-12"}])
+
+    return make
+
+
+@pytest.fixture
+def evil_rows():
+    """Rows of every table with the given text wherever a text may stand."""
+    return _evil_rows
+
+
+def _evil_rows(text):
+    noted = {"straight_reject": False, "gadolinium": True, "motion": 0, "contrast": 0, "noise": 0}
+    image = {"image_id": text, "participant_id": text, "source_path": text, "simulated": False}
+    broken = {**image, "image_id": text + "2", "error": text}
+    people = {"manufacturer": text, "model_name": text, "sex": text}
+    run = {"task": "../" + text, "architecture": text, "run_id": text, "fold": 0}
+    metric = {**run, "set": "test", "n": 1, "simulated": False, "training_preset": text}
+    done = {"preprocessing_preset": text, "template": text}
+    return {
+        "images": [{**image, **people}, broken],
+        "preprocessed": [
+            {**done, "image_id": text, "alignment": 0.5, "screenshot_path": text},
+            {**done, "image_id": text + "2", "error": text},
+        ],
+        "consensus": [
+            {"image_id": text, **noted, "tier": 1, "decided_by": "raters", "label_event_ids": [text], "stale": True}
+            | {"simulated": False}
+        ],
+        "open_reviews": [{"image_id": text, "rater": text, **noted, "event_id": text}],
+        "agreement": [
+            {"characteristic": text, "statistic": text, "raters": text, "n": 1, "reason": text},
+        ],
+        "splits": [
+            {"image_id": text, "participant_id": text, "set": "cv", "fold": 0},
+            {"image_id": text + "2", "participant_id": text, "set": "cv", "fold": 1},
+        ],
+        "metrics": [
+            {**metric, "metric": "balanced_accuracy", "value": 0.5},
+            {**metric, "metric": "mcc", "reason": text},
+            {**metric, "metric": text, "value": 0.5},
+        ],
+        "predictions": [{**run, "image_id": text, "probability": 0.5, "preprocessing_preset": text}],
+    }

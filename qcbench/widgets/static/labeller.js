@@ -2,11 +2,6 @@
 // The kernel decides what is accepted (annotate/session.py); this page only asks and shows.
 
 const MOST_UNCONFIRMED = 2;
-const ASK_AGAIN_MS = 3000;
-
-function twoFrames() {
-  return new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
-}
 
 class LabellerPage {
   constructor(model, root) {
@@ -23,13 +18,17 @@ class LabellerPage {
       forward: () => this.forward(),
       help: () => this.protocol && this.view.toggleHelp(this.protocol),
     });
-    this.images = new Map(); // position -> {key, img, label, error}, only around the one on the screen
+    this.pictures = new Pictures({
+      post: (content) => this.transport.post(content),
+      onDecoded: (position) => position === this.position && this.show(),
+    });
     this.drafts = new Map(); // position -> {answers, comment} that were left without commit
     this.sent = new Map(); // event_id -> {position, answers, comment}
     this.position = 0;
     this.frontier = 0; // the first image without a label
     this.answers = {};
     this.painted = false;
+    this.held = null; // the position whose commit waits for earlier labels
     this.events = new AbortController();
   }
 
@@ -37,11 +36,12 @@ class LabellerPage {
     const on = (target, name, handler) => target.addEventListener(name, handler, { signal: this.events.signal });
     on(this.root, "keydown", (event) => this.onKey(event));
     on(this.root, "mousedown", (event) => this.onMouseDown(event));
+    if (!this.fillsPage) on(this.root, "click", () => this.root.scrollIntoView({ block: "nearest" }));
     for (const name of ["focus", "blur"]) on(window, name, () => this.showFocus());
     for (const name of ["focusin", "focusout"]) on(this.root, name, () => setTimeout(() => this.showFocus()));
     this.transport.start();
     this.view.words("Loading the queue");
-    this.hello();
+    this.askAgain();
     this.timer = setInterval(() => this.askAgain(), 1000);
     if (this.fillsPage) this.takeFocus();
     this.showFocus();
@@ -57,27 +57,20 @@ class LabellerPage {
     clearInterval(this.timer);
     this.events.abort();
     this.transport.stop();
-    for (const { url } of this.images.values()) if (url) URL.revokeObjectURL(url);
   }
 
-  hello() {
-    this.askedAt = performance.now();
-    this.transport.post({ kind: "hello" });
-  }
-
-  /** A message may be lost: what was asked for and did not come is asked for again. */
   askAgain() {
-    if (performance.now() - (this.askedAt ?? 0) < ASK_AGAIN_MS) return;
-    if (!this.protocol && !this.problem) this.hello();
-    else if (this.protocol) this.fetch();
+    if (this.protocol) this.pictures.askAgain();
+    else if (!this.problem) this.transport.post({ kind: "hello" });
   }
 
   onMessage(content, buffers) {
     if (content.kind === "problem") {
       this.problem = content.why;
+      this.root.classList.add("qc-problem");
       this.view.words("Nothing can be labelled here", content.why);
     } else if (content.kind === "state" && !this.protocol) this.begin(content);
-    else if (content.kind === "image") this.receiveImage(content, buffers);
+    else if (content.kind === "image") this.pictures.receive(content, buffers);
     else if (content.kind === "summary") this.showSummary(content.counts);
   }
 
@@ -90,6 +83,7 @@ class LabellerPage {
     this.view.comment.addEventListener("keydown", (event) => this.onCommentKey(event));
     this.keys = this.keyTable();
     this.frontier = state.cursor;
+    this.pictures.begin(state);
     this.go(state.cursor);
   }
 
@@ -103,65 +97,29 @@ class LabellerPage {
     return keys;
   }
 
-  // Pictures
-
-  around() {
-    const { total, ahead, behind } = this.state;
-    const places = [];
-    for (let place = this.position; place <= this.position + ahead; place++) places.push(place);
-    for (let place = this.position - 1; place >= this.position - behind; place--) places.push(place);
-    return places.filter((place) => place >= 0 && place < total);
-  }
-
-  fetch() {
-    const near = this.around();
-    for (const [place, image] of this.images) {
-      if (near.includes(place)) continue;
-      if (image.url) URL.revokeObjectURL(image.url);
-      this.images.delete(place);
-    }
-    const missing = near.filter((place) => !this.images.has(place));
-    if (!missing.length) return;
-    this.askedAt = performance.now();
-    this.transport.post({ kind: "goto", position: this.position, missing });
-  }
-
-  async receiveImage({ position, key, label, error }, buffers) {
-    if (this.images.has(position) || !this.around().includes(position)) return;
-    const image = { key, label, error };
-    this.images.set(position, image);
-    if (!error) {
-      image.img = new Image();
-      image.img.alt = "sagittal, coronal and axial slice";
-      image.img.draggable = false;
-      image.url = URL.createObjectURL(new Blob([buffers[0]], { type: "image/png" }));
-      image.img.src = image.url;
-      await image.img.decode().catch(() => (image.error = "the picture cannot be decoded; tell the coordinator"));
-      URL.revokeObjectURL(image.url);
-      image.url = null;
-    }
-    if (position === this.position) this.show();
-  }
+  // Which image
 
   /** Leave the image on the screen for another; what was chosen without commit is kept. */
   go(position) {
     this.keepDraft();
     this.position = position;
     this.painted = false;
+    this.held = null;
+    delete this.root.dataset.painted;
     this.view.say("");
-    this.fetch();
+    this.pictures.around(this.position);
     this.show();
   }
 
   keepDraft() {
-    const image = this.images.get(this.position);
+    const image = this.pictures.get(this.position);
     if (!this.painted || !image || this.unchanged(image)) return void this.drafts.delete(this.position);
     this.drafts.set(this.position, { answers: this.answers, comment: this.view.comment.value });
   }
 
   async show() {
     const { position } = this;
-    const image = this.images.get(position);
+    const image = this.pictures.get(position);
     const noted = this.drafts.get(position) ?? image?.label ?? { answers: {}, comment: "" };
     this.answers = this.graded(noted.answers);
     this.view.comment.value = noted.comment;
@@ -173,11 +131,11 @@ class LabellerPage {
     this.view.picture(image.img);
     await image.img.decode().catch(() => {});
     await twoFrames();
-    if (this.position !== position || this.images.get(position) !== image || this.painted) return;
+    if (this.position !== position || this.pictures.get(position) !== image || this.painted) return;
     this.painted = true;
     this.paintedAt = performance.now();
     this.transport.post({ kind: "painted", key: image.key });
-    this.root.dataset.painted = String(position); // for tests: which image keys count for
+    this.root.dataset.painted = String(position); // keys count for this image from here on
   }
 
   end() {
@@ -213,7 +171,9 @@ class LabellerPage {
   }
 
   choose(name, value) {
+    if (this.position === this.state.total) return;
     if (!this.painted) return this.view.say("Not yet: the picture is not on the screen.");
+    this.held = null;
     this.view.say("");
     if (this.endsLabel(name)) {
       this.answers = { [name]: value };
@@ -226,7 +186,7 @@ class LabellerPage {
   }
 
   commit() {
-    const image = this.images.get(this.position);
+    const image = this.pictures.get(this.position);
     const status = this.transport.status();
     if (this.position === this.state.total) return;
     if (image?.error) return this.skip();
@@ -238,9 +198,19 @@ class LabellerPage {
       return this.view.say(`Not committed. Not set: ${unset.map((criterion) => criterion.label.toLowerCase()).join(", ")}.`);
     }
     if (status.refused) return this.view.say("Not committed. Look first at the label that was not saved (red).");
-    if (status.waiting >= MOST_UNCONFIRMED) return this.view.say(`Wait: ${status.waiting} labels are not saved yet.`);
+    if (status.waiting >= MOST_UNCONFIRMED) {
+      this.held = this.position;
+      return this.view.say(`Wait: ${status.waiting} labels are not saved yet. This one follows them.`);
+    }
     if (image.label) this.view.askReason((reason) => this.send(image, reason));
     else this.send(image, "");
+  }
+
+  /** A commit that had to wait for earlier labels is carried out once they are saved. */
+  commitHeld() {
+    this.held = null;
+    this.view.say("");
+    this.commit();
   }
 
   send(image, reason) {
@@ -283,11 +253,11 @@ class LabellerPage {
   noteAgain(event_id) {
     const { position, answers, comment } = this.sent.get(event_id);
     this.keepDraft();
-    this.images.delete(position);
+    this.pictures.forget(position);
     this.painted = false;
     this.drafts.set(position, { answers, comment });
     this.position = position;
-    this.fetch();
+    this.pictures.around(this.position);
     this.show();
   }
 
@@ -345,6 +315,7 @@ class LabellerPage {
     const { total } = this.state;
     const { view } = this;
     const label = image?.label;
+    this.root.classList.toggle("qc-at-end", this.position === total);
     view.position.textContent = this.position < total ? `${this.position + 1} of ${total}` : `${total} of ${total}`;
     view.bar.value = total ? this.frontier / total : 0;
     view.bar.title = `${this.frontier} of ${total} behind you`;
@@ -371,6 +342,7 @@ class LabellerPage {
     if (banner.textContent !== message) banner.textContent = message;
     if (this.position === this.state?.total && this.waitedFor && !waiting) this.transport.post({ kind: "summary" });
     this.waitedFor = waiting;
+    if (this.held !== null && waiting < MOST_UNCONFIRMED && !refused) this.commitHeld();
   }
 
   troubleWords({ waiting, refused, late, gone }) {

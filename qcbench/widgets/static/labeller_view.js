@@ -133,7 +133,7 @@ class LabellerView {
 
   /** Ask why a label changes; a digit picks a common reason, anything else is typed. */
   askReason(answer) {
-    const input = element("input", { type: "text", maxlength: "200", class: "qc-reason", "aria-label": "reason", placeholder: "or type a reason, then Enter" });
+    const input = element("input", { type: "text", maxlength: "200", class: "qc-reason", "aria-label": "reason", placeholder: "or type it, then Enter" });
     const close = (reason) => {
       this.dialog.hidden = true;
       this.dialog.replaceChildren();
@@ -149,7 +149,7 @@ class LabellerView {
       event.stopPropagation();
     });
     this.dialog.replaceChildren(
-      element("strong", { text: "Why does this label change?" }),
+      element("strong", { text: "Why the change?" }),
       ...REASONS.map((reason, number) => keyButton({ key: String(number + 1), className: "qc-plain", onPress: () => close(reason) }, reason)),
       input,
       keyButton({ key: "Esc", className: "qc-plain", onPress: () => close(null) }, "do not change it"),

@@ -1,0 +1,54 @@
+"""The picture a rater judges: three central slices in a row, alike for every image.
+
+From left to right: sagittal at MNI x = -5 mm (off the midline, to miss the falx), coronal at y = 0, axial at
+z = 0 (Bottani et al. 2022). Upright; in the sagittal slice the front is on the right; in the coronal and the axial
+slice the patient's left is on the left (neurological convention), and the axial slice has the front at the top.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from qcbench.imaging.geometry import CANONICAL_SHAPE, canonical_index
+
+#: The slices, in MNI millimetres.
+CUTS_MM = (-5.0, 0.0, 0.0)
+#: Black is 0, white this percentile of the whole volume: one hot voxel or vessel does not darken the brain.
+WHITE_PERCENTILE = 99.8
+#: Each voxel becomes so many pixels a side, once and for all, so that no browser smooths it in its own way.
+PIXELS_A_VOXEL = 2
+_GAP_PIXELS = 8
+
+
+def screenshot(volume: np.ndarray) -> np.ndarray:
+    """Return the picture (rows, columns) as uint8 of a volume on the canonical grid.
+
+    Raises ValueError for a volume of another shape.
+    """
+    if volume.shape != CANONICAL_SHAPE:
+        raise ValueError(f"a volume of {CANONICAL_SHAPE} is expected, got {volume.shape}")
+    white = max(float(np.percentile(volume, WHITE_PERCENTILE)), np.finfo(np.float32).tiny)
+    panels = [_enlarged(panel, white) for panel in central_slices(volume)]
+    height = max(panel.shape[0] for panel in panels)
+    row = []
+    for panel in panels:
+        above = (height - panel.shape[0]) // 2
+        row.append(np.pad(panel, ((above, height - panel.shape[0] - above), (0, 0))))
+        row.append(np.zeros((height, _GAP_PIXELS), np.uint8))
+    return np.hstack(row[:-1])
+
+
+def central_slices(volume: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the sagittal, coronal and axial slice as rows (from the top down) and columns, one pixel a voxel."""
+    i, j, k = canonical_index(*CUTS_MM)
+    # Each slice comes as (to the right, upwards); a picture's rows go down.
+    return tuple(plane.T[::-1] for plane in (volume[i], volume[:, j], volume[:, :, k]))
+
+
+def _enlarged(panel: np.ndarray, white: float) -> np.ndarray:
+    grey = np.clip(panel / white * 255, 0, 255).astype(np.float32)
+    size = (grey.shape[1] * PIXELS_A_VOXEL, grey.shape[0] * PIXELS_A_VOXEL)
+    # Cubic keeps grain and edges at their height; bilinear would smooth the noise that is to be judged.
+    enlarged = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC))
+    return np.clip(np.rint(enlarged), 0, 255).astype(np.uint8)

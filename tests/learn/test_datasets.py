@@ -1,0 +1,110 @@
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qcbench import images, store
+from qcbench.errors import ImageError, UsageError
+from qcbench.learn.datasets import (
+    VolumeDataset,
+    block_average,
+    build_cache,
+    cache_volume,
+    coarse_shape,
+    min_max,
+    open_cache,
+    to_unit,
+)
+from tests.learn.conftest import AFFINE, add_image, head
+
+
+@pytest.fixture
+def two_volumes(study):
+    store.write(study, "preprocessed", [add_image(study, "a", "good", 0), add_image(study, "b", "bad", 1)])
+    return study
+
+
+@settings(max_examples=30, deadline=None)
+@given(shape=st.tuples(*[st.integers(1, 9)] * 3), factor=st.sampled_from([1, 2, 4]))
+def test_block_averages_keep_the_sum_and_pad_at_the_front(shape, factor):
+    data = np.random.default_rng(0).random(shape)
+    coarse = block_average(data, factor)
+    assert coarse.shape == tuple(-(-size // factor) for size in shape)
+    assert coarse.sum() * factor**3 == pytest.approx(data.sum())
+    last = data[tuple(slice(max(0, size - factor), size) for size in shape)]
+    assert coarse[-1, -1, -1] * factor**3 == pytest.approx(last.sum())
+
+
+def test_min_max_uses_the_whole_range_of_the_image():
+    scaled = min_max(np.array([[-7.0, 3.0], [13.0, 0.0]]))
+    assert (scaled.min(), scaled.max(), scaled.dtype) == (0, 1, np.float32)
+
+
+def test_a_spacing_that_is_not_cached_is_refused():
+    with pytest.raises(UsageError, match="1, 2, 4 mm, got 3"):
+        coarse_shape(3)
+
+
+def test_the_cache_holds_the_scaled_volume_as_bytes(two_volumes):
+    summary = build_cache(two_volumes, spacing=1, image_ids=["b"], show_progress=False)
+    cache = open_cache(two_volumes, spacing=1)
+    expected = np.rint(255 * min_max(head("bad", 1).astype(np.float32))).astype(np.uint8)
+    assert (summary.done, list(cache.rows)) == (1, ["b"])
+    assert np.array_equal(cache.volume("b"), expected)
+
+
+def test_a_second_build_writes_only_what_is_new_or_changed(two_volumes):
+    assert build_cache(two_volumes, spacing=4, image_ids=["a"], show_progress=False).done == 1
+    grown = build_cache(two_volumes, spacing=4, show_progress=False)
+    assert (grown.done, grown.unchanged) == (1, 1)
+    before = open_cache(two_volumes, spacing=4)
+    row = add_image(two_volumes, "a", "reject", 5)
+    os.utime(two_volumes.absolute(row["volume_path"]), ns=(1, 1))
+    assert build_cache(two_volumes, spacing=4, show_progress=False).done == 1
+    after = open_cache(two_volumes, spacing=4)
+    assert after.rows == before.rows
+    assert after.volume("a")[:, :, -10:].max() < after.volume("b")[:, :, 25].max()
+
+
+def test_a_cache_file_that_was_cut_is_filled_again(two_volumes):
+    build_cache(two_volumes, spacing=4, show_progress=False)
+    whole = open_cache(two_volumes, spacing=4)
+    with whole.path.open("r+b") as file:
+        file.truncate(whole.path.stat().st_size - 1)
+    assert set(open_cache(two_volumes, spacing=4).rows) == {"a"}
+    assert build_cache(two_volumes, spacing=4, show_progress=False).done == 1
+    assert set(open_cache(two_volumes, spacing=4).rows) == {"a", "b"}
+
+
+def test_a_damaged_index_only_costs_time(two_volumes):
+    build_cache(two_volumes, spacing=4, image_ids=["a"], show_progress=False)
+    (two_volumes.cache / "volumes-4mm.json").write_text('{"a": ')
+    assert build_cache(two_volumes, spacing=4, image_ids=["a"], show_progress=False).done == 1
+
+
+def test_bad_volumes_are_reported_and_the_others_cached(two_volumes):
+    bad = two_volumes.derivatives / "bad.nii.gz"
+    bad.write_bytes(b"\x1f\x8bno gzip")
+    row = {"preprocessing_preset": "fast", "volume_path": two_volumes.relative(bad)}
+    failed_before = {"image_id": "d", "preprocessing_preset": "fast", "error": "not registered"}
+    store.upsert(two_volumes, "preprocessed", [{"image_id": "c", **row}, failed_before])
+    summary = build_cache(two_volumes, spacing=4, show_progress=False)
+    assert set(summary.failed) == {"c"}
+    assert set(open_cache(two_volumes, spacing=4).rows) == {"a", "b"}
+
+
+def test_a_volume_on_another_grid_is_refused(tmp_path):
+    path = tmp_path / "small.nii"
+    images.save_volume(path, head("good", 0)[:-1], AFFINE)
+    with pytest.raises(ImageError, match=r"168 x 208 x 179.*169 x 208 x 179 voxels of 1 mm"):
+        cache_volume({"path": path, "row": 0}, path=tmp_path / "cache", spacing=4)
+
+
+def test_the_dataset_gives_bytes_that_become_zero_to_one(two_volumes):
+    build_cache(two_volumes, spacing=4, show_progress=False)
+    dataset = VolumeDataset(open_cache(two_volumes, spacing=4), {"b": 1, "a": 0})
+    volume, label = dataset[1]
+    assert (dataset.image_ids, label, tuple(volume.shape)) == (["a", "b"], 1, (1, 43, 52, 45))
+    assert 0 <= float(to_unit(volume).min()) < 0.1 < 0.9 < float(to_unit(volume).max()) <= 1

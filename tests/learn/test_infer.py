@@ -1,0 +1,70 @@
+import pytest
+import torch
+
+from qcbench import store
+from qcbench.errors import StudyError, UsageError, WeightsError
+from qcbench.learn import runs
+from qcbench.learn.datasets import open_cache
+from qcbench.learn.infer import predict, probabilities
+from qcbench.learn.networks import build
+from qcbench.learn.splits import split
+
+
+def run_predict(study, **more):
+    return predict(study, device="cpu", show_progress=False, **more)
+
+
+def test_every_fold_predicts_every_image_once(trained_copy):
+    summary = run_predict(trained_copy, task="sr")
+    rows = store.rows(trained_copy, "predictions")
+    assert (summary.done, len(rows)) == (24 * 3, 24 * 3)
+    assert {row["fold"] for row in rows} == {0, 1, 2}
+    assert all((row["decision"] == "yes") == (row["probability"] >= 0.5) for row in rows)
+    assert all(row["probability_calibrated"] is None and row["preprocessing_preset"] == "fast" for row in rows)
+    again = run_predict(trained_copy, task="sr")
+    assert (again.done, again.unchanged) == (0, 72)
+
+
+def test_only_what_is_new_is_predicted(trained_copy):
+    run_predict(trained_copy, task="tier2")
+    rows = store.rows(trained_copy, "predictions")
+    image_id = rows[0]["image_id"]
+    store.write(trained_copy, "predictions", [row for row in rows if row["image_id"] != image_id or row["fold"] != 1])
+    summary = run_predict(trained_copy, task="tier2")
+    assert (summary.done, summary.unchanged) == (1, 71)
+    found = {(r["image_id"], r["fold"]): r["probability"] for r in store.rows(trained_copy, "predictions")}
+    expected = {(r["image_id"], r["fold"]): r["probability"] for r in rows}
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_weights_that_were_changed_are_refused(trained_copy):
+    (run,) = runs.find(trained_copy, task="sr")
+    path = run.fold_folder(2) / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(WeightsError, match="fold-2"):
+        run_predict(trained_copy, task="sr")
+
+
+def test_without_a_run_the_message_says_what_to_run(labelled):
+    with pytest.raises(StudyError, match="qcbench train"):
+        run_predict(labelled)
+
+
+def test_an_unknown_device_is_refused(trained):
+    with pytest.raises(UsageError, match="auto, cpu or cuda"):
+        predict(trained, device="tpu")
+
+
+def test_runs_of_earlier_splits_serve_only_where_there_are_no_others(trained_copy):
+    split(trained_copy, test_images=4, folds=2, seed=5)
+    assert run_predict(trained_copy, task="sr").done == 72
+
+
+def test_an_image_gets_the_same_probability_alone_and_in_a_batch(trained):
+    cache = open_cache(trained, spacing=4)
+    volumes = cache.volumes(sorted(cache.rows)[:5])
+    torch.manual_seed(0)
+    network = build("conv5_fc3", cache.shape).eval()
+    together = probabilities(network, volumes)
+    alone = [probabilities(network, volumes[n : n + 1])[0] for n in range(5)]
+    assert together == pytest.approx(alone, abs=1e-5)

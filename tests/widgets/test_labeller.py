@@ -1,0 +1,61 @@
+import subprocess
+import sys
+
+import pytest
+
+import qcbench
+from qcbench import images, store
+from qcbench.widgets.labeller import Labeller
+
+
+@pytest.fixture
+def labelling_study(study):
+    import numpy as np
+
+    path = study.derivatives / "sub-secret.png"
+    images.save_png(path, np.zeros((4, 12), dtype="uint8"))
+    row = {"image_id": "sub-secret", "screenshot_path": study.relative(path), "preprocessing_preset": "drawn"}
+    store.write(study, "preprocessed", [row])
+    return study
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    messages = []
+    monkeypatch.setattr(Labeller, "send", lambda self, content, buffers=None: messages.append((content, buffers)))
+    return messages
+
+
+def test_pixels_travel_as_buffers_and_never_as_traits(labelling_study, sent):
+    widget = qcbench.Labeller(labelling_study, rater="alice")
+    widget._on_message(None, {"kind": "hello"}, [])
+    widget._on_message(None, {"kind": "goto", "position": 0, "missing": [0]}, [])
+    [png] = sent[-1][1]
+    assert png.startswith(b"\x89PNG")
+    state = widget.get_state()
+    assert not any(isinstance(value, bytes | memoryview) for value in state.values())
+    assert "sub-secret" not in str(state) + str(sent)
+    assert "alice" not in str(state)
+
+
+@pytest.mark.parametrize(
+    ("rater", "words"), [("mallory", "'mallory' is no rater"), ("alice", "qcbench preprocess"), ("../bob", "no rater")]
+)
+def test_what_is_missing_is_said_on_the_page_and_not_as_a_traceback(study, sent, rater, words):
+    widget = Labeller(study.folder, rater=rater)
+    widget._on_message(None, {"kind": "hello"}, [])
+    widget._on_message(None, {"kind": "label", "event_id": "x"}, [])
+    assert all(content["kind"] == "problem" and words in content["why"] for content, _ in sent)
+    assert len(sent) == 2
+    assert not (study.folder / "labels").exists()
+
+
+def test_a_folder_that_is_no_study_is_said_on_the_page(tmp_path):
+    assert "is no study" in Labeller(tmp_path, rater="alice").problem
+
+
+def test_the_labelling_kernel_stays_small():
+    code = "import sys, qcbench.widgets.labeller; print(*(set(sys.modules) & set(sys.argv[1:])))"
+    heavy = ["pandas", "torch", "ants", "nibabel", "matplotlib", "sklearn", "scipy", "PIL"]
+    found = subprocess.run([sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []
