@@ -31,14 +31,14 @@ def measure():
         def ours(number):
             log.append(
                 label_event(
-                    study,
+                    study.protocol,
+                    study.protocol.check(GRADES),
                     rater="alice",
                     source="rater",
                     session="session",
                     sequence=number,
                     event_id=f"event-{number}",
                     image_id=f"image-{number}",
-                    answers=GRADES,
                 )
             )
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import qcbench
-from qcbench.study import Study
+from qcbench import schema
+from qcbench.protocol import Protocol, Value
 
 
 def label_event(
-    study: Study,
+    protocol: Protocol,
+    label: Mapping[str, Value | None],
     *,
     rater: str,
     source: str,
@@ -18,28 +21,36 @@ def label_event(
     sequence: int,
     event_id: str,
     image_id: str,
-    answers: Mapping[str, object],
     saved_at: datetime | None = None,
     **more: object,
 ) -> dict:
-    """Return a row of the label events; what was noted is checked against the protocol.
+    """Return a row of the label events, stamped with the protocol, the version and the time.
 
-    `more` are further columns, such as comment, seconds or supersedes. Raises LabelError when the
-    answers break the protocol and StudyError when the study does not know the rater.
+    `label` is a whole one, as `Protocol.check` returns it; `more` are further columns, such as
+    comment, seconds or supersedes.
     """
-    study.require_rater(rater)
     return {
+        **dict.fromkeys(schema.LABEL_EVENTS.column_names),
         "purpose": "label",
         **more,
+        **_columns(label),
         "event_id": event_id,
         "rater": rater,
         "source": source,
         "session": session,
         "sequence": sequence,
         "image_id": image_id,
-        **study.protocol.check(answers),
         "saved_at": saved_at or datetime.now(UTC),
-        "protocol": study.protocol.name,
-        "protocol_sha256": study.protocol.sha256,
+        "protocol": protocol.name,
+        "protocol_sha256": protocol.sha256,
         "version": qcbench.__version__,
     }
+
+
+def _columns(label: Mapping[str, Value | None]) -> dict:
+    """Return the label as columns; criteria that no column holds go to `answers` as JSON."""
+    columns = {name: label.get(name) for name in schema.CHARACTERISTICS}
+    others = {name: value for name, value in label.items() if name not in columns}
+    columns["straight_reject"] = bool(columns["straight_reject"])
+    columns["answers"] = json.dumps(others, sort_keys=True) if others else None
+    return columns

@@ -94,14 +94,14 @@ def _event(study: Study, line: dict, known: set[str], session: str, sequence: in
         for criterion in study.protocol.criteria
     }
     return label_event(
-        study,
-        rater=line["rater"] or "",
+        study.protocol,
+        study.protocol.check(answers),
+        rater=study.require_rater(line["rater"] or ""),
         source="imported",
         session=session,
         sequence=sequence,
         event_id=event_id,
         image_id=line["image_id"],
-        answers=answers,
         saved_at=_saved_at(line.get("saved_at")),
         purpose=purpose,
         seconds=float(line["seconds"]) if line.get("seconds") else None,

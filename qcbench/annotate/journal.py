@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
-import qcbench
 from qcbench import schema, store
+from qcbench.annotate.events import label_event
 from qcbench.protocol import Value
 from qcbench.study import Study
 
@@ -84,39 +83,26 @@ class Journal:
         """
         if event_id in self._events:
             return self._events[event_id]
-        event = {
-            **dict.fromkeys(schema.LABEL_EVENTS.column_names),
-            **self._columns(label),
-            "event_id": event_id,
-            "rater": self.rater,
-            "source": "rater",
-            "session": self.session,
-            "sequence": self._sequence,
-            "image_id": image_id,
-            "screenshot_sha256": screenshot_sha256,
-            "purpose": "label",
-            "comment": comment or None,
-            "reason": reason or None,
-            "seconds": seconds,
-            "display": json.dumps(display, sort_keys=True) if display else None,
-            "supersedes": supersedes,
-            "saved_at": datetime.now(UTC),
-            "protocol": self._protocol.name,
-            "protocol_sha256": self._protocol.sha256,
-            "version": qcbench.__version__,
-        }
+        event = label_event(
+            self._protocol,
+            label,
+            rater=self.rater,
+            source="rater",
+            session=self.session,
+            sequence=self._sequence,
+            event_id=event_id,
+            image_id=image_id,
+            screenshot_sha256=screenshot_sha256,
+            comment=comment or None,
+            reason=reason or None,
+            seconds=seconds,
+            display=json.dumps(display, sort_keys=True) if display else None,
+            supersedes=supersedes,
+        )
         self._log.append(event)
         self._sequence += 1
         self._remember(event)
         return event
-
-    def _columns(self, label: Mapping[str, Value | None]) -> dict:
-        """Return the label as columns; criteria that no column holds go to `answers` as JSON."""
-        columns = {name: label.get(name) for name in schema.CHARACTERISTICS}
-        others = {name: value for name, value in label.items() if name not in columns}
-        columns["straight_reject"] = bool(columns["straight_reject"])
-        columns["answers"] = json.dumps(others, sort_keys=True) if others else None
-        return columns
 
     def _remember(self, event: dict) -> None:
         self._events[event["event_id"]] = event

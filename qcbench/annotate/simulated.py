@@ -56,14 +56,14 @@ def label_all(study: Study, *, raters: tuple[str, ...] = RATERS, seed: int = 0) 
             rng = random.Random(f"{seed} {rater} {image_id}")  # noqa: S311 - not for secrets
             rows.append(
                 label_event(
-                    study,
+                    study.protocol,
+                    study.protocol.check(noted(planted[image_id], rng)),
                     rater=rater,
                     source="simulated",
                     session=session,
                     sequence=sequence,
                     event_id=f"{session}-{rater}-{sequence:06d}",
                     image_id=image_id,
-                    answers=noted(planted[image_id], rng),
                     screenshot_sha256=hashes[image_id],
                     comment="simulated rater",
                 )

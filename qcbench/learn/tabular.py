@@ -24,7 +24,7 @@ from qcbench.summary import Summary
 
 ARCHITECTURE = "forest_25"
 SPACING = 4
-N_TREES = 300
+N_TREES = 200
 _PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99)
 _EDGES = ("edge_x", "edge_y", "edge_z")
 

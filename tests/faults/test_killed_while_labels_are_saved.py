@@ -20,12 +20,13 @@ from qcbench.study import Study
 
 study = Study(sys.argv[1])
 session = uuid.uuid4().hex
+reject = study.protocol.check({"straight_reject": True})
 log = store.SegmentLog(study.label_folder("alice") / session, "label_events")
 print("ready", flush=True)
 for sequence in range(100000):
     event_id = f"{session}-{sequence}"
-    log.append(label_event(study, rater="alice", source="rater", session=session, sequence=sequence,
-                           event_id=event_id, image_id=f"image-{sequence}", answers={"straight_reject": True}))
+    log.append(label_event(study.protocol, reject, rater="alice", source="rater", session=session, sequence=sequence,
+                           event_id=event_id, image_id=f"image-{sequence}"))
     print(event_id, flush=True)
 """
 
