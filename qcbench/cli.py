@@ -7,6 +7,7 @@ done, 1 some images failed (they are listed), 2 bad use.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -109,6 +110,8 @@ def label(
         print(address, flush=True)
         print("Open this address in a browser. Ctrl-C ends the labeller.", file=sys.stderr)
 
+    # A service manager ends us with SIGTERM: voila and its kernels must end with us.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     pipeline.label(study, rater=rater, port=port, on_ready=ready)
 
 

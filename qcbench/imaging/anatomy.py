@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
 
-from qcbench import images
+from qcbench.imaging import template
 
 #: Voxel size of the canonical grid; its corner and its far corner in MNI millimetres.
 SPACING_MM = 1.2
@@ -27,7 +26,6 @@ _FAR_MM = np.array([98.0, 120.0, 106.0])
 SHAPE = tuple(int(size) for size in np.ceil((_FAR_MM - CORNER_MM) / SPACING_MM))
 
 _COARSE = 2  # distances are smooth: half the resolution is enough
-_TEMPLATE_FILE = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
 
 # Ellipsoids: centre and radii in MNI mm. "sides" draws both sides of the midline.
 _HEAD_SHAPES = (
@@ -114,7 +112,8 @@ class Anatomy:
 @lru_cache(maxsize=1)
 def canonical() -> Anatomy:
     """Return the canonical head; built once a process (about three seconds)."""
-    texture, grey, white = (_template_map(kind) for kind in ("t1", "gm", "wm"))
+    source = template.load()
+    texture, grey, white = (_on_canonical_grid(each, source.affine) for each in (source.t1, source.grey, source.white))
     texture *= 255 / 222  # 222 is the median of the template T1 where white matter is certain
     beyond_brain = _beyond_brain(texture > 0.1)
     beyond_skin = _beyond_skin(beyond_brain)
@@ -138,13 +137,9 @@ def axes_mm(step: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x[:, None, None], y[None, :, None], z[None, None, :]
 
 
-def _template_map(kind: str) -> np.ndarray:
-    """Return one of nilearn's template maps on the canonical grid, 0 to 1."""
-    folder = resources.files("nilearn.datasets") / "data"
-    with resources.as_file(folder / _TEMPLATE_FILE.format(kind)) as path:
-        volume = images.load_volume(path)
-    start = CORNER_MM - volume.affine[:3, 3]  # the template is RAS at 1 mm, so millimetres are voxels
-    return resample_linear(volume.data / np.float32(255), SHAPE, start=start, step=[SPACING_MM] * 3)
+def _on_canonical_grid(template_map: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    start = CORNER_MM - affine[:3, 3]  # the template is RAS at 1 mm, so millimetres are voxels
+    return resample_linear(template_map, SHAPE, start=start, step=[SPACING_MM] * 3)
 
 
 def _beyond_brain(brain: np.ndarray) -> np.ndarray:

@@ -174,13 +174,8 @@ def _real_plan(folder: Path, seed: int) -> Iterator[dict]:
         classes = [_CLASSES[copy % len(_CLASSES)] for copy in range(copies)]
         first, runs[subject] = runs[subject] + 1, runs[subject] + copies
         names = (f"{subject}_acq-sim_run-{first + copy:02d}_T1w" for copy in range(copies))
-        yield {
-            "head": stem,
-            "source": str(source),
-            "seed": 0,
-            "spacing_mm": None,
-            "images": _images(names, classes, number, stem, rng),
-        }
+        made = _images(names, classes, number, stem, rng)
+        yield {"head": stem, "source": str(source), "seed": 0, "spacing_mm": None, "images": made}
 
 
 def _images(names, classes: list[str], number: int, derived_from: str | None, rng: np.random.Generator) -> list[dict]:
@@ -188,8 +183,7 @@ def _images(names, classes: list[str], number: int, derived_from: str | None, rn
     person = _person(number, rng)
     rows = []
     for position, (name, quality_class) in enumerate(zip(names, classes, strict=True)):
-        turn = number + position // len(_CLASSES)
-        planted = _planted_grades(quality_class, turn)
+        planted = _planted_grades(quality_class, number + position // len(_CLASSES))
         image_seed = int(rng.integers(2**31))
         sidecar = {
             **person,

@@ -46,7 +46,7 @@ _CONTENT_SECURITY_POLICY = "; ".join(
 _TEMPLATE = """\
 {%- extends 'voila/templates/lab/index.html.j2' -%}
 {%- block notebook_css -%}
-{{ super() | replace('https://cdn.jsdelivr.net/', 'data:text/css,') }}
+{{ super() | replace('"https://', '"data:text/css,') }}
 {%- endblock notebook_css -%}
 """
 
