@@ -37,9 +37,8 @@ def _ours(head, folder):
 
 def _plain(head, folder):
     import ants
-    from nilearn.datasets import load_mni152_template
-
     import nibabel
+    from nilearn.datasets import load_mni152_template
 
     template = Path(folder) / "template.nii.gz"
     nibabel.save(load_mni152_template(resolution=1), template)
