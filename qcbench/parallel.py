@@ -63,7 +63,8 @@ def map_rows(worker: Worker, rows: Iterable[Row], executor: Executor, *, key: st
     waiting = iter(rows)
     in_flight: dict[Future, Row] = {}
     killed: list[Row] = []
-    width = 4 * (getattr(executor, "_max_workers", None) or 8)
+    # One at a time in this thread, so that rows come as they are done; elsewhere enough to keep workers busy.
+    width = 1 if isinstance(executor, SerialExecutor) else 4 * (getattr(executor, "_max_workers", None) or 8)
     while True:
         for row in itertools.islice(waiting, width - len(in_flight)):
             try:

@@ -40,7 +40,7 @@ def correct(data: np.ndarray, affine: np.ndarray, options: BiasOptions) -> tuple
     if not sum(options.iterations):
         return data, 0.0
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    factors = tuple(max(1, int(round(options.spacing_mm / size))) for size in spacing)
+    factors = tuple(max(1, round(options.spacing_mm / size)) for size in spacing)
     coarse = block_mean(data, factors)
     head = head_mask(coarse)
     log_field = _log_field(coarse, head, affine @ np.diag([*factors, 1.0]), options)

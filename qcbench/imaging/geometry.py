@@ -31,7 +31,7 @@ def canonical_index(x_mm: float, y_mm: float, z_mm: float) -> tuple[int, int, in
     (79, 119, 78)
     """
     inside = np.linalg.inv(CANONICAL_AFFINE) @ (x_mm, y_mm, z_mm, 1)
-    return tuple(int(round(value)) for value in inside[:3])
+    return tuple(round(float(value)) for value in inside[:3])
 
 
 def to_itk(affine: np.ndarray) -> tuple[list[float], list[float], np.ndarray]:
