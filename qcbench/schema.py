@@ -234,6 +234,7 @@ SPLITS = TableSchema(
         _text("participant_id", required=True),
         _text("set", required=True, choices=SETS),
         _whole("fold", "0 to 4; null in the test set"),
+        _whole("seed", "of the draw"),
     ),
 )
 

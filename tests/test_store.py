@@ -8,7 +8,7 @@ from qcbench import store
 from qcbench.errors import StudyError, TableError
 from qcbench.study import Study
 
-SPLIT = {"image_id": "sub-01_T1w", "participant_id": "sub-01", "set": "cv", "fold": 0}
+SPLIT = {"image_id": "sub-01_T1w", "participant_id": "sub-01", "set": "cv", "fold": 0, "seed": 0}
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -40,7 +40,7 @@ def write_events(study, events, session="session"):
 
 def test_a_table_that_was_not_written_is_empty_and_has_its_columns(study):
     table = store.read(study, "splits")
-    assert (table.num_rows, table.column_names) == (0, ["image_id", "participant_id", "set", "fold"])
+    assert (table.num_rows, table.column_names) == (0, ["image_id", "participant_id", "set", "fold", "seed"])
 
 
 def test_rows_come_back_as_they_were_in_the_order_of_their_key(study):

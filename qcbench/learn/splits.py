@@ -52,7 +52,7 @@ def split(
         if row["image_id"] not in catalogue
     }
     n_test = round(test_share * len(rows)) if test_images is None else test_images
-    new = split_rows(rows, test_images=n_test, folds=folds, seed=seed)
+    new = [{**row, "seed": seed} for row in split_rows(rows, test_images=n_test, folds=folds, seed=seed)]
     old = {row["image_id"]: row for row in store.rows(study, "splits")}
     same = [row for row in new if old.get(row["image_id"]) == row]
     if len(same) < len(new) or len(old) != len(new):

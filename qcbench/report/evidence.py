@@ -150,6 +150,7 @@ def provenance_rows(study: Study, data: StudyTables) -> list[tuple[str, str, int
         data.preprocessed,
         {"preset": "preprocessing_preset", "template": "template", "template sha256": "template_sha256"},
     )
+    rows += _combinations("splits", data.splits, {"seed": "seed"})
     runs = {"task": "task", "architecture": "architecture", "preset": "training_preset", "run": "run_id"}
     rows += _combinations("metrics", data.metrics, runs)
     runs = {"task": "task", "architecture": "architecture", "run": "run_id", "preprocessing": "preprocessing_preset"}
