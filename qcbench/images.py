@@ -31,11 +31,15 @@ _SPACING_LIMITS_MM = (0.05, 20.0)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Volume:
-    """A 3D image: voxels (float32), the affine to RAS+ millimetres, and how many were not finite."""
+    """A 3D image: voxels (float32), the affine to RAS+ millimetres, and how many were not finite.
+
+    `slice_axis` is the array axis along which the scanner took slices, where the header says so.
+    """
 
     data: np.ndarray
     affine: np.ndarray
     n_not_finite: int = 0
+    slice_axis: int | None = None
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -57,10 +61,12 @@ def load_volume(path: str | Path) -> Volume:
     shape = _checked_shape(image, path)
     affine = _checked_affine(image, path)
     try:
-        data = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
+        # A damaged slope makes infinite voxels; they are counted below, and need no warning.
+        with np.errstate(over="ignore", invalid="ignore"):
+            data = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
     except gzip.BadGzipFile as error:
         raise ImageError("BAD_GZIP", f"{path.name} is damaged: {error}") from error
-    except (EOFError, OSError, zlib.error, ValueError) as error:
+    except (EOFError, OSError, OverflowError, zlib.error, ValueError) as error:
         raise ImageError("TRUNCATED", f"{path.name} ends early or is damaged: {error}") from error
     finite = np.isfinite(data)
     n_not_finite = int(data.size - np.count_nonzero(finite))
@@ -70,7 +76,29 @@ def load_volume(path: str | Path) -> Volume:
         data = np.where(finite, data, np.float32(0))
     if data.min() == data.max():
         raise ImageError("CONSTANT", f"{path.name} has the same value in every voxel")
-    return Volume(data=data, affine=affine, n_not_finite=n_not_finite)
+    return Volume(data=data, affine=affine, n_not_finite=n_not_finite, slice_axis=_slice_axis(image))
+
+
+def check_gzip(path: str | Path) -> None:
+    """Read a .gz file to its end, where its checksum is; other files pass.
+
+    `load_volume` stops at the last voxel and so never sees the checksum. Raises ImageError, also
+    when far more comes out than an image can have: such a file is made to fill a memory.
+    """
+    path = Path(path)
+    if not path.name.endswith(".gz"):
+        return
+    most = 16 * _MOST_VOXELS
+    try:
+        with gzip.open(path) as file:
+            while content := file.read(2**22):
+                most -= len(content)
+                if most < 0:
+                    raise ImageError("TOO_LARGE", f"{path.name} unpacks to more than any image has")
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise ImageError("BAD_GZIP", f"{path.name} is damaged: {error}") from error
+    except EOFError as error:
+        raise ImageError("TRUNCATED", f"{path.name} ends early: {error}") from error
 
 
 def save_volume(path: Path, data: np.ndarray, affine: np.ndarray) -> None:
@@ -143,7 +171,7 @@ def _open(path: Path):
                 raise ImageError("BAD_GZIP", f"{path.name} is named .gz but is no gzip file")
     try:
         return nib.load(path)
-    except (ImageFileError, HeaderDataError, EOFError, zlib.error, OSError, ValueError) as error:
+    except (ImageFileError, HeaderDataError, EOFError, zlib.error, OSError, OverflowError, ValueError) as error:
         raise ImageError("NOT_NIFTI", f"{path.name} has no readable NIfTI header: {error}") from error
 
 
@@ -165,6 +193,12 @@ def _checked_shape(image, path: Path) -> tuple[int, int, int]:
             "TOO_LARGE", f"{path.name} claims {math.prod(shape):,} voxels; at most {_MOST_VOXELS:,} are read"
         )
     return shape
+
+
+def _slice_axis(image) -> int | None:
+    # Only NIfTI and Analyze headers know; MGH and others have no such field.
+    known = getattr(image.header, "get_dim_info", lambda: (None, None, None))()
+    return None if known[2] is None else int(known[2])
 
 
 def _checked_affine(image, path: Path) -> np.ndarray:

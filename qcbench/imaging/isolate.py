@@ -8,6 +8,7 @@ modules already, so that one call costs milliseconds, not an import.
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import resource
 import signal
 from collections.abc import Callable
@@ -65,9 +66,18 @@ def _run(sender: Connection, memory_gb: float, function: Callable, args: tuple, 
     except MemoryError:
         sender.send(("raised", WorkerError(f"{function.__name__} needed more than {memory_gb:g} GB of memory")))
     except QcbenchError as error:
-        sender.send(("raised", error))
+        sender.send(("raised", error if _survives_pickle(error) else WorkerError(str(error))))
     except Exception as error:
         sender.send(("raised", WorkerError(f"{type(error).__name__}: {error}")))
+
+
+def _survives_pickle(error: QcbenchError) -> bool:
+    """Return whether the other side can rebuild the error: it cannot when __init__ takes other arguments."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own object, made a line above
+    except Exception:
+        return False
+    return True
 
 
 def _death(name: str, exitcode: int | None, memory_gb: float) -> str:

@@ -36,7 +36,7 @@ class RegisterOptions:
     spacing_mm: int = 2
     coarse_spacing_mm: int = 4
     mask_margin_mm: float = 6.0
-    enough: float = 0.5
+    enough: float = 0.6
     seed: int = 0
 
 
@@ -90,9 +90,9 @@ def register(data: np.ndarray, affine: np.ndarray, options: RegisterOptions) -> 
         if rough[-1][0].alignment >= options.enough:
             break
     best, masked, candidate = max(rough, key=lambda each: each[0].alignment)
-    found.append((best, candidate))
-    refined = fine.align(candidate, masked=masked)
-    found.append((fine.score(refined), refined))
+    if best.alignment > found[0][0].alignment:
+        refined = fine.align(candidate, masked=masked)
+        found += [(best, candidate), (fine.score(refined), refined)]
     best, matrix = max(found, key=lambda each: each[0].alignment)
     return Alignment(template_to_scanner=matrix, score=best, n_starts=1 + len(rough))
 
@@ -168,6 +168,12 @@ def _head_centre(data: np.ndarray, affine: np.ndarray) -> np.ndarray:
     # The 99.9th percentile and not the maximum: a wrap-around or a cable is not the crown.
     crown = np.percentile(places[:, 2], 99.9)
     return places[places[:, 2] > crown - _HEAD_HEIGHT_MM].mean(axis=0)
+
+
+def load_fixed(options: RegisterOptions) -> None:
+    """Load the template at both spacings of the search, so that later calls find it loaded."""
+    for spacing_mm in (options.spacing_mm, options.coarse_spacing_mm):
+        _fixed(spacing_mm, options.mask_margin_mm)
 
 
 @cache

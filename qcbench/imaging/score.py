@@ -7,6 +7,7 @@ in a trial): so correlation is one part of several, and each part is kept beside
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cache
 
 import numpy as np
 
@@ -16,12 +17,14 @@ from qcbench.imaging.template import Template
 #: What well aligned T1w heads and brains come close to (eight heads: 0.56-0.60 and 0.30-0.38); more counts as 1.
 _GOOD_CORRELATION = 0.6
 _GOOD_INFORMATION = 0.4
-#: The brain's volume over the template's: 1.9 litres is the template's, adults have 1.0 to 1.8.
-_VOLUME_RATIO = (0.3, 0.42, 0.95, 1.2)
+#: The brain's volume over the template's: 1.9 litres is the template's, adults have 1.0 to 2.1.
+_VOLUME_RATIO = (0.3, 0.42, 1.12, 1.5)
 #: Longest over shortest scale: heads differ in form, but not by half.
 _ANISOTROPY = (1.3, 1.6)
 #: A head lies within 45 degrees of the scanner's axes; a right angle is a wrong header.
 _ROTATION_DEGREES = (45.0, 90.0)
+#: What is left of each of the three at worst: a doubt, not a verdict, so that likeness still orders the rest.
+_DOUBT = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +34,7 @@ class Score:
     `alignment` is (correlation part + information part) / 2 x plausibility x coverage. About 0.9 is a
     T1w head in its place; below 0.5 look at the picture. `correlation` is Pearson's with the template inside its brain,
     and may be negative; `tissue_information` the share of the entropy of the template's tissues (outside,
-    fluid, grey, white) that the image's intensities tell, whatever its contrast; `plausibility` falls to 0 for
+    fluid, grey, white) that the image's intensities tell, whatever its contrast; `plausibility` falls for
     volumes, forms and rotations that no head has; `coverage` the part of the template's brain inside the
     field of view. Then the smallest and largest scale (1 = as large as the template), and the angle of rotation.
     """
@@ -84,6 +87,7 @@ def pearson(first: np.ndarray, second: np.ndarray) -> float:
     return float(round((first * second).sum() / norm, 6)) if norm > 0 else 0.0
 
 
+@cache
 def tissues(template: Template) -> np.ndarray:
     """Return 0 far outside, 1 just outside the brain, 2 fluid, 3 grey, 4 white matter (int, template's grid).
 
@@ -118,14 +122,14 @@ def scales_and_rotation(matrix: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def plausibility(scales: np.ndarray, rotation_degrees: float) -> float:
-    """Return 1 for a head's volume, form and position, falling to 0 for what no head has.
+    """Return 1 for a head's volume, form and position, less for what no head has (0.2 for each of the three).
 
     >>> plausibility(np.array([0.9, 0.85, 0.8]), 20.0)
     1.0
     """
-    volume = np.interp(np.prod(scales), _VOLUME_RATIO, (0.0, 1.0, 1.0, 0.0))
-    form = np.interp(scales.max() / scales.min(), _ANISOTROPY, (1.0, 0.0))
-    position = np.interp(rotation_degrees, _ROTATION_DEGREES, (1.0, 0.0))
+    volume = np.interp(np.prod(scales), _VOLUME_RATIO, (_DOUBT, 1.0, 1.0, _DOUBT))
+    form = np.interp(scales.max() / scales.min(), _ANISOTROPY, (1.0, _DOUBT))
+    position = np.interp(rotation_degrees, _ROTATION_DEGREES, (1.0, _DOUBT))
     return float(volume * form * position)
 
 

@@ -28,7 +28,7 @@ def screenshot(volume: np.ndarray) -> np.ndarray:
     """
     if volume.shape != CANONICAL_SHAPE:
         raise ValueError(f"a volume of {CANONICAL_SHAPE} is expected, got {volume.shape}")
-    white = max(float(np.percentile(volume, WHITE_PERCENTILE)), np.finfo(np.float32).tiny)
+    white = _white(volume)
     panels = [_enlarged(panel, white) for panel in central_slices(volume)]
     height = max(panel.shape[0] for panel in panels)
     row = []
@@ -46,9 +46,17 @@ def central_slices(volume: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return tuple(plane.T[::-1] for plane in (volume[i], volume[:, j], volume[:, :, k]))
 
 
+def _white(volume: np.ndarray) -> float:
+    """Return the value that is drawn white; any, when nothing is above 0."""
+    for value in (np.percentile(volume, WHITE_PERCENTILE), volume.max()):
+        if value > 0:
+            return float(value)
+    return 1.0
+
+
 def _enlarged(panel: np.ndarray, white: float) -> np.ndarray:
     grey = np.clip(panel / white * 255, 0, 255).astype(np.float32)
     size = (grey.shape[1] * PIXELS_A_VOXEL, grey.shape[0] * PIXELS_A_VOXEL)
-    # Cubic keeps grain and edges at their height; bilinear would smooth the noise that is to be judged.
-    enlarged = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC))
+    # Lanczos keeps nine tenths of the grain's height, cubic eight, bilinear less: noise is there to be judged.
+    enlarged = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.LANCZOS))
     return np.clip(np.rint(enlarged), 0, 255).astype(np.uint8)

@@ -1,0 +1,236 @@
+"""From a folder of NIfTI files or a BIDS dataset to the catalogue and the study's raw BIDS dataset.
+
+The source is only read. Each file becomes one row of the table `images`, a damaged one too; what can be
+read is copied into ``bids/`` under its BIDS name, with the part of its sidecar that names nobody.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from qcbench import durable, images, parallel, store
+from qcbench.errors import ImageError, UsageError
+from qcbench.prepare import bids, headers
+from qcbench.study import Study
+from qcbench.summary import Summary
+
+#: Folders of a BIDS dataset that hold no raw image.
+_NOT_RAW = ("derivatives", "sourcedata", "code", "stimuli")
+#: From so many new files on, starting processes pays.
+_MANY_FILES = 32
+#: What a row says that nobody has described.
+_NOTHING_KNOWN = headers.columns({}, {})
+
+
+def ingest(
+    study: Study,
+    source: str | Path,
+    *,
+    min_slices: int = 40,
+    min_age: float = 18,
+    show_progress: bool = True,
+) -> Summary:
+    """Catalogue the T1w images of `source` (a folder, a BIDS dataset or one file) and copy them into bids/.
+
+    Images with fewer than `min_slices` slices, of people known to be younger than `min_age`, or
+    with the voxels of an image already there, get an `excluded_reason`; damaged files an `error`.
+    Running again adds what is new and tries damaged files again if they have changed. Raises UsageError when
+    there is no NIfTI file.
+    """
+    began = time.monotonic()
+    study, source = Study.of(study), Path(source).absolute()
+    files, others = _t1w_files(source)
+    known = {row["source_path"]: row for row in store.rows(study, "images")}
+    todo = [path for path in files if not _is_settled(path, known.get(str(path)))]
+    people = bids.read_participants(source) if source.is_dir() else {}
+    rows = _named(todo, source, known, people)
+    bids.write_description(study.bids, name=f"raw images of the study {study.folder.name}", derivative=False)
+    worker = partial(ingest_image, bids_folder=study.bids, min_slices=min_slices, min_age=min_age)
+    # What a row must have when its worker dies before it can say anything.
+    bare = {row["image_id"]: {**_NOTHING_KNOWN, **_catalogued(row)} for row in rows}
+    new = []
+    workers = (os.cpu_count() or 1) if len(rows) >= _MANY_FILES else 1
+    with (
+        parallel.local_executor(workers) as executor,
+        parallel.progress("ingest", len(rows), show=show_progress) as advance,
+        store.collect(study, "images") as table,
+    ):
+        for row in parallel.map_rows(worker, rows, executor):
+            new.append({**bare[row["image_id"]], **row})
+            table.append(new[-1])
+            advance()
+    _exclude_copies(study, {row["image_id"] for row in new})
+    catalogue = store.rows(study, "images")
+    bids.write_participants(study.bids, (row for row in catalogue if row["bids_path"]))
+    return _summary(new, catalogue, unchanged=len(files) - len(todo), others=others, began=began)
+
+
+def ingest_image(row: dict, *, bids_folder: Path, min_slices: int, min_age: float) -> dict:
+    """Return the catalogue row of one file, after copying it into the raw BIDS dataset.
+
+    `row` has image_id, participant_id, session_id, source_path, the BIDS `folder` and the `participant`
+    as participants.tsv describes them. What is wrong with the file is in ``error``; what its sidecar
+    says is in the row all the same.
+    """
+    path, folder, participant = Path(row["source_path"]), bids_folder / row["folder"], row["participant"]
+    row = _catalogued(row)
+    target = folder / (row["image_id"] + path.name[len(bids.stem(path)) :].lower())
+    try:
+        sidecar = bids.read_sidecar(path)
+    except UsageError as error:
+        # Age and simulation would be unknown: nobody may take the image for a real adult's by mistake.
+        return {**_NOTHING_KNOWN, **row, "error": f"BAD_SIDECAR: {error}"}
+    row |= headers.columns(sidecar, participant)
+    try:
+        row |= _voxel_columns(path)
+    except ImageError as error:
+        return {**row, "error": str(error), "file_md5": images.file_md5(path) if path.is_file() else None}
+    row["excluded_reason"] = _too_few_slices(row, min_slices) or _too_young(row, min_age)
+    durable.write_bytes(target, path.read_bytes())
+    durable.write_text(target.with_name(f"{row['image_id']}.json"), bids.to_json(headers.kept(sidecar)))
+    return {**row, "bids_path": f"bids/{target.relative_to(bids_folder).as_posix()}"}
+
+
+def slice_axis(shape: tuple[int, int, int], spacing_mm: tuple[float, float, float], header_axis: int | None) -> int:
+    """Return the axis along which slices were taken: the header's, else that of the thickest voxels.
+
+    With voxels of one size, or two axes of the largest, it is the axis with the fewest voxels.
+
+    >>> slice_axis((256, 256, 30), (1.0, 1.0, 5.0), None), slice_axis((160, 256, 256), (1.0, 1.0, 1.0), None)
+    (2, 0)
+    """
+    if header_axis is not None:
+        return header_axis
+    thickest = [axis for axis in range(3) if spacing_mm[axis] > 0.99 * max(spacing_mm)]
+    return thickest[0] if len(thickest) == 1 else min(range(3), key=lambda axis: (shape[axis], axis))
+
+
+def _t1w_files(source: Path) -> tuple[list[Path], Counter]:
+    """Return the T1w files, sorted, and how many of each other kind there are."""
+    if source.is_dir():
+        found = sorted(path for path in _nifti_below(source) if not _is_hidden(path.relative_to(source)))
+        if (source / "dataset_description.json").is_file():
+            found = [path for path in found if path.relative_to(source).parts[0] not in _NOT_RAW]
+    else:
+        found = [source] if source.exists() and source.name.lower().endswith((".nii", ".nii.gz")) else []
+    if not found:
+        raise UsageError(
+            f"{source} has no NIfTI file (*.nii, *.nii.gz). Give a folder of NIfTI files, a BIDS dataset or one file."
+        )
+    kinds = {path: bids.parse(bids.stem(path)).suffix for path in found}
+    others = Counter(kind for kind in kinds.values() if kind != "T1w")
+    return [path for path in found if kinds[path] == "T1w"], others
+
+
+def _nifti_below(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.name.lower().endswith((".nii", ".nii.gz")) and not path.is_dir())
+
+
+def _is_hidden(relative: Path) -> bool:
+    return any(part.startswith(".") for part in relative.parts)
+
+
+def _is_settled(path: Path, row: dict | None) -> bool:
+    """Return whether the file needs no look: it was catalogued, and if damaged it is still the same."""
+    if row is None:
+        return False
+    if row["error"] is None:
+        return True
+    return not row["error"].startswith("BAD_SIDECAR") and path.is_file() and row["file_md5"] == images.file_md5(path)
+
+
+def _named(files: list[Path], source: Path, known: dict[str, dict], people: dict[str, dict]) -> list[dict]:
+    """Return one row a file with its names; the same files get the same names in any order of calls."""
+    taken = {row["image_id"].lower() for row in known.values()}
+    rows = []
+    for path in files:
+        if str(path) in known:
+            name = bids.parse(known[str(path)]["image_id"])
+        else:
+            place = str(path.relative_to(source)) if path != source else path.name
+            name = bids.distinct(bids.parse(bids.stem(path)), place, taken)
+            taken.add(str(name).lower())
+        session = name.entities.get("ses")
+        rows.append(
+            {
+                "image_id": str(name),
+                "participant_id": f"sub-{name.entities['sub']}",
+                "session_id": f"ses-{session}" if session else None,
+                "source_path": str(path),
+                "modality": name.suffix,
+                "folder": name.folder,
+                "participant": people.get(f"sub-{name.entities['sub']}", {}),
+            }
+        )
+    return rows
+
+
+def _voxel_columns(path: Path) -> dict:
+    images.check_gzip(path)
+    volume = images.load_volume(path)
+    spacing = volume.spacing_mm
+    return {
+        "file_md5": images.file_md5(path),
+        "voxels_sha256": images.voxels_sha256(volume),
+        "n_slices": volume.data.shape[slice_axis(volume.data.shape, spacing, volume.slice_axis)],
+        **{f"spacing_{axis}_mm": round(size, 4) for axis, size in zip("xyz", spacing, strict=True)},
+        "n_not_finite": volume.n_not_finite,
+    }
+
+
+def _too_few_slices(row: dict, min_slices: int) -> str | None:
+    few = row["n_slices"] < min_slices
+    return f"{row['n_slices']} slices, fewer than {min_slices}" if few else None
+
+
+def _too_young(row: dict, min_age: float) -> str | None:
+    age = row["age_years"]
+    return f"{age:g} years old, under {min_age:g}" if age is not None and age < min_age else None
+
+
+def _catalogued(row: dict) -> dict:
+    return {key: value for key, value in row.items() if key not in ("folder", "participant")}
+
+
+def _exclude_copies(study: Study, new: set[str]) -> None:
+    """Exclude new images whose voxels another image has; the one catalogued first, then by name, stays."""
+    first: dict[str, str] = {}
+    changed = []
+    usable = [row for row in store.rows(study, "images") if row["voxels_sha256"]]
+    for row in sorted(usable, key=lambda row: (row["image_id"] in new, row["source_path"])):
+        original = first.setdefault(row["voxels_sha256"], row["image_id"])
+        if original != row["image_id"] and row["image_id"] in new and row["excluded_reason"] is None:
+            changed.append({**row, "excluded_reason": f"same voxels as {original}"})
+    if changed:
+        store.upsert(study, "images", changed)
+
+
+def _summary(new: list[dict], catalogue: list[dict], *, unchanged: int, others: Counter, began: float) -> Summary:
+    failed = {row["image_id"]: row["error"] for row in new if row["error"]}
+    excluded = sum(row["excluded_reason"] is not None for row in catalogue)
+    notes = []
+    if others:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
+        notes.append(f"left out, being no T1w by their names: {kinds}")
+    earlier = sum(bool(row["error"]) for row in catalogue) - len(failed)
+    if earlier:
+        notes.append(f"{earlier} damaged files from earlier runs have not changed")
+    return Summary(
+        stage="ingest",
+        done=len(new) - len(failed),
+        unchanged=unchanged,
+        failed=failed,
+        facts={
+            "images": len(catalogue),
+            "participants": len({row["participant_id"] for row in catalogue}),
+            "excluded": excluded,
+            "simulated": sum(row["simulated"] for row in catalogue),
+        },
+        notes=notes,
+        seconds=time.monotonic() - began,
+    )
