@@ -65,7 +65,6 @@ def label_all(study: Study, *, raters: tuple[str, ...] = RATERS, seed: int = 0) 
                     event_id=f"{session}-{rater}-{sequence:06d}",
                     image_id=image_id,
                     screenshot_sha256=hashes[image_id],
-                    comment="simulated rater",
                 )
             )
         log.extend(rows)

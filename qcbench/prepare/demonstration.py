@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from qcbench.errors import UsageError
 from qcbench.images import Volume, load_volume, save_volume
 from qcbench.imaging import landmarks, simulate
 from qcbench.imaging.heads import Head, synthetic_head
+from qcbench.prepare import bids
 from qcbench.summary import Summary
 
 #: Voxel sizes of synthetic heads: one of these left-right, the second both other ways.
@@ -169,13 +169,14 @@ def _real_plan(folder: Path, seed: int) -> Iterator[dict]:
     runs: Counter[str] = Counter()
     for number, source in enumerate(sources):
         rng = np.random.default_rng([seed, number])
-        stem = _stem(source)
-        subject = _subject(stem)
+        original = bids.parse(bids.stem(source))  # the names that ingest will give
+        session = original.entities.get("ses")
+        subject = f"sub-{original.entities['sub']}" + (f"_ses-{session}" if session else "")
         classes = [_CLASSES[copy % len(_CLASSES)] for copy in range(copies)]
         first, runs[subject] = runs[subject] + 1, runs[subject] + copies
         names = (f"{subject}_acq-sim_run-{first + copy:02d}_T1w" for copy in range(copies))
-        made = _images(names, classes, number, stem, rng)
-        yield {"head": stem, "source": str(source), "seed": 0, "spacing_mm": None, "images": made}
+        made = _images(names, classes, number, str(original), rng)
+        yield {"head": bids.stem(source), "source": str(source), "seed": 0, "spacing_mm": None, "images": made}
 
 
 def _images(names, classes: list[str], number: int, derived_from: str | None, rng: np.random.Generator) -> list[dict]:
@@ -252,7 +253,7 @@ def _write_sidecar(folder: Path, image_id: str, sidecar: dict) -> None:
 def _copy_original(source: Path, folder: Path) -> bool:
     """Copy a real head, and its sidecar where it has one, unchanged; say whether it was missing."""
     copied = False
-    for path in (source.with_name(f"{_stem(source)}.json"), source):
+    for path in (source.with_name(f"{bids.stem(source)}.json"), source):
         if path.is_file() and not (folder / path.name).exists():
             durable.write_bytes(folder / path.name, path.read_bytes())
             copied = path == source
@@ -268,20 +269,6 @@ def _write_corrupt(folder: Path, image: dict) -> bool:
     simulation = {**image["sidecar"]["QcbenchSimulation"], "planted_fault": True}
     _write_sidecar(folder, _CORRUPT, {**image["sidecar"], "QcbenchSimulation": simulation})
     return True
-
-
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".nii")
-
-
-def _subject(stem: str) -> str:
-    """Return the participant and session of a file name; a name without sub- becomes one.
-
-    >>> _subject("ds000011_sub-01_T1w"), _subject("IXI002-Guys_T1w")
-    ('sub-01', 'sub-IXI002Guys')
-    """
-    found = re.search(r"sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?", stem)
-    return found[0] if found else "sub-" + re.sub(r"[^A-Za-z0-9]", "", stem.removesuffix("_T1w"))
 
 
 def _counts(heads: list[dict], failed: dict[str, str]) -> dict[str, int]:

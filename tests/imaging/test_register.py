@@ -48,9 +48,7 @@ def test_a_marker_on_the_left_is_on_the_left_after_registration(codes):
 def test_more_than_one_affine_or_a_warp_is_an_error(monkeypatch):
     shape, affine = LAYOUTS["RAS"]
     monkeypatch.setattr(register.ants, "registration", lambda arguments, moving: 1)
-    level = register._Level(
-        paint(shape, affine), affine, 4, register.RegisterOptions(), "4x2x1", "2x1x0vox", "200x200x50"
-    )
+    level = register._Level(paint(shape, affine), affine, 4, register.RegisterOptions())
     with pytest.raises(register.WorkerError, match="status 1"):
         level.align(np.eye(4), masked=True)
 
@@ -69,7 +67,7 @@ def test_a_low_score_leads_to_further_starts_and_the_best_is_kept(monkeypatch):
     monkeypatch.setattr(register._Level, "align", first_goes_astray)
     found = register.register(data, affine, register.RegisterOptions())
     assert calls[0]  # masked first
-    assert found.n_starts == 2
+    assert found.n_starts == 2 == len(calls)
     assert found.score.alignment > 0.8
 
 

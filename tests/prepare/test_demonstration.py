@@ -196,9 +196,9 @@ class TestFromRealHeads:
         folder, _ = built
         copies = sidecars(folder)
         simulation = copies["sub-01_acq-sim_run-02_T1w"]["QcbenchSimulation"]
-        assert simulation["derived_from"] == "ds000011_sub-01_T1w"
+        assert simulation["derived_from"] == "sub-01_T1w"
         assert simulation["from"] == "real head"
-        assert copies["sub-case7_acq-sim_run-01_T1w"]["QcbenchSimulation"]["derived_from"] == "case7"
+        assert copies["sub-case7_acq-sim_run-01_T1w"]["QcbenchSimulation"]["derived_from"] == "sub-case7_T1w"
 
     def test_few_heads_give_forty_images_and_more(self, tmp_path, monkeypatch):
         monkeypatch.setattr(demonstration, "_FEWEST_IMAGES", 40)

@@ -11,13 +11,9 @@ import pytest
 from qcbench import images, parallel, store
 from qcbench.errors import StudyError, UsageError
 from qcbench.imaging import geometry, isolate
-from qcbench.imaging.register import RegisterOptions
 from qcbench.prepare import t1linear, warehouse
 from qcbench.study import Study
 from tests.imaging.conftest import LAYOUTS, MARKER_MM, paint
-
-#: On voxels of 4 mm; what is tested here is the bookkeeping, test_register sees to the alignment.
-COARSE = t1linear.Preset(register=RegisterOptions(spacing_mm=4))
 
 
 def small_head(codes):
@@ -39,16 +35,12 @@ def finished(tmp_path_factory):
     (source / "sub-bad_T1w.nii.gz").write_text("no image")
     nib.save(nib.Nifti1Image(np.random.default_rng(0).random((50, 50, 12)), np.eye(4)), source / "sub-few_T1w.nii.gz")
     warehouse.ingest(study, source, show_progress=False)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(t1linear.PRESETS, "fast", COARSE)
-        summary = t1linear.preprocess(study, workers=2, show_progress=False)
-    return study, summary
+    return study, t1linear.preprocess(study, workers=2, show_progress=False)
 
 
 @pytest.fixture
-def prepared(finished, tmp_path, monkeypatch):
-    """A copy of that study, to be changed at will, with a preset on 4 mm that takes two seconds a head."""
-    monkeypatch.setitem(t1linear.PRESETS, "fast", COARSE)
+def prepared(finished, tmp_path):
+    """A copy of that study, to be changed at will."""
     return Study(shutil.copytree(finished[0].folder, tmp_path / "copy"))
 
 
