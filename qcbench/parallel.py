@@ -43,14 +43,15 @@ class SerialExecutor(Executor):
 def local_executor(workers: int, *, threads: bool = False) -> Executor:
     """Return an executor for this machine.
 
-    Processes are forked from a clean server, never from a process that already runs native
-    threads. `threads` suits workers that only supervise a subprocess of their own.
+    Processes start afresh and are never forked from one that already runs native threads.
+    `threads` suits workers that only supervise a subprocess of their own.
     """
     if workers <= 1:
         return SerialExecutor()
     if threads:
         return ThreadPoolExecutor(workers)
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("forkserver"))
+    # Not forkserver: this process can have one server only, and `imaging.isolate` has loaded modules into it.
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
 
 
 def map_rows(worker: Worker, rows: Iterable[Row], executor: Executor, *, key: str = "image_id") -> Iterator[dict]:

@@ -20,7 +20,7 @@ _GOOD_INFORMATION = 0.4
 #: The brain's volume over the template's: 1.9 litres is the template's, adults have 1.0 to 2.1.
 _VOLUME_RATIO = (0.3, 0.42, 1.12, 1.5)
 #: Longest over shortest scale: heads differ in form, but not by half.
-_ANISOTROPY = (1.3, 1.6)
+_ANISOTROPY = (1.2, 1.6)
 #: A head lies within 45 degrees of the scanner's axes; a right angle is a wrong header.
 _ROTATION_DEGREES = (45.0, 90.0)
 #: What is left of each of the three at worst: a doubt, not a verdict, so that likeness still orders the rest.

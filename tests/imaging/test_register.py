@@ -1,5 +1,3 @@
-import os
-
 import numpy as np
 import pytest
 
@@ -10,11 +8,6 @@ from tests.imaging.conftest import LAYOUTS, MARKER_MM, paint, turned
 #: The two heads on which a single start at full scale takes the scalp for the brain.
 TRAPS = ("sub-02", "sub-03")
 OTHERS = ("sub-01", "sub-04", "sub-05", "sub-06", "sub-07", "sub-08")
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    monkeypatch.setitem(os.environ, "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
 
 
 def aligned(data, affine):
