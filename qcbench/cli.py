@@ -92,10 +92,11 @@ def preprocess(
     study: StudyArgument,
     preset: Annotated[str, typer.Option(help="how: see the documentation of presets")] = "fast",
     workers: Annotated[int | None, typer.Option(help="images at a time; default one a core")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="try images again that failed before")] = False,
     as_json: Json = False,
 ) -> None:
     """Align images to the template and draw their three central slices."""
-    _finish(pipeline.preprocess(study, preset=preset, workers=workers), as_json)
+    _finish(pipeline.preprocess(study, preset=preset, workers=workers, retry=retry), as_json)
 
 
 @app.command()

@@ -52,16 +52,26 @@ def ingest(
 
 
 def preprocess(
-    study: StudyLike, *, preset: str = "fast", workers: int | None = None, show_progress: bool = True
+    study: StudyLike,
+    *,
+    preset: str = "fast",
+    workers: int | None = None,
+    retry: bool = False,
+    show_progress: bool = True,
 ) -> Summary:
     """Align each image to the template and draw its three central slices: table `preprocessed`.
 
-    `workers` images are processed at a time (default: one a core).
+    `workers` images are processed at a time (default: one a core). Images that failed before are
+    tried again with `retry`.
     """
     with _extra("prepare"):
         from qcbench.prepare import t1linear
     return t1linear.preprocess(
-        Study.of(study), preset=preset, workers=workers or os.cpu_count() or 1, show_progress=show_progress
+        Study.of(study),
+        preset=preset,
+        workers=workers or os.cpu_count() or 1,
+        retry=retry,
+        show_progress=show_progress,
     )
 
 

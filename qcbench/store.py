@@ -189,13 +189,13 @@ def label_events(study: Study, rater: str) -> list[dict]:
 
 
 def labels(study: Study, raters: Iterable[str] | None = None, *, purpose: str = "label") -> list[dict]:
-    """Return the current label of each image and rater, folded from the events.
+    """Return the current label of each image and rater, folded from the events; of all raters by default.
 
     The current one is the last of the longest chain of `supersedes`; two tabs may end two chains
     of one length, then the later `saved_at` counts, then the event id: the same for every reader.
     """
     folded = []
-    for rater in study.consensus_raters if raters is None else raters:
+    for rater in study.all_raters if raters is None else raters:
         by_image: dict[str, list[dict]] = {}
         for event in label_events(study, rater):
             if event["purpose"] == purpose:

@@ -55,7 +55,7 @@ def agreement(study: Study) -> Summary:
     """Write the table `agreement`: each pair of raters, each characteristic."""
     started = time.monotonic()
     by_rater: dict[str, dict[str, dict]] = {}
-    for label in store.labels(study):
+    for label in store.labels(study, study.consensus_raters):
         by_rater.setdefault(label["rater"], {})[label["image_id"]] = label
     rows = []
     for first, second in itertools.combinations(sorted(by_rater), 2):

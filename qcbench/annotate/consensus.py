@@ -80,7 +80,7 @@ def consensus(study: Study) -> Summary:
     """
     started = time.monotonic()
     by_image: dict[str, list[dict]] = {}
-    for label in store.labels(study):
+    for label in store.labels(study, study.consensus_raters):
         by_image.setdefault(label["image_id"], []).append(label)
     reviews = settled_reviews(_review_events(study))
     decided, waiting, single = [], [], 0

@@ -33,9 +33,7 @@ def import_labels(study: Study, file: Path) -> Summary:
     lines = _read_lines(file)
     known = {row["image_id"] for row in store.rows(study, "images")}
     earlier = {event["event_id"] for rater in study.all_raters for event in store.label_events(study, rater)}
-    current = {
-        (label["image_id"], label["rater"]): label["event_id"] for label in store.labels(study, study.all_raters)
-    }
+    current = {(label["image_id"], label["rater"]): label["event_id"] for label in store.labels(study)}
     session = f"import-{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
     events: dict[str, list[dict]] = defaultdict(list)
     failed: dict[str, str] = {}

@@ -196,7 +196,7 @@ def _summary_rows(rows: Sequence[Row], names: Sequence[str], n_images: int) -> l
 def _annotator_rows(study: Study, truth: _Truth) -> list[dict]:
     by_rater: dict[str, list[Row]] = defaultdict(list)
     simulated_label = set()
-    for label in store.labels(study):
+    for label in store.labels(study, study.consensus_raters):
         by_rater[label["rater"]].append(label)
         if label["source"] == "simulated":
             simulated_label.add(label["image_id"])

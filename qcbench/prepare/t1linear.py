@@ -214,6 +214,6 @@ def _summary(study: Study, usable: list[dict], n_tried: int, failed: dict[str, s
         unchanged=len(usable) - n_tried,
         failed=failed,
         facts=facts,
-        notes=[f"{earlier} images failed in an earlier run; try them again with retry"] if earlier else [],
+        notes=[f"{earlier} images failed in an earlier run; try them again with --retry"] if earlier else [],
         seconds=time.monotonic() - began,
     )

@@ -214,7 +214,8 @@ def _files(made: list[Section]) -> Iterator[tuple[str, bytes]]:
     for section in made:
         for block in section.blocks:
             if isinstance(block, TableBlock):
-                yield f"tables/{block.name}.csv", block.frame.to_csv(index=False, lineterminator="\n").encode()
+                plain = tables.without_formulas(block.frame)
+                yield f"tables/{block.name}.csv", plain.to_csv(index=False, lineterminator="\n").encode()
             elif isinstance(block, FigureBlock):
                 yield f"figures/{block.name}.png", figures.to_png(block.figure)
                 yield f"figures/{block.name}.svg", figures.to_svg(block.figure)

@@ -225,3 +225,15 @@ def in_words(name: str) -> str:
     'straight reject'
     """
     return name.replace("_", " ")
+
+
+def without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with texts that a spreadsheet would take for a formula made plain by an apostrophe.
+
+    A rater's comment may begin with =, +, - or @ (OWASP, CSV injection). Numbers stay numbers.
+
+    >>> without_formulas(pd.DataFrame({"comment": ["=1+1", "blurred", -1.5]}))["comment"].tolist()
+    ["'=1+1", 'blurred', -1.5]
+    """
+    starts = ("=", "+", "-", "@", "\t", "\r")
+    return frame.map(lambda value: f"'{value}" if isinstance(value, str) and value.startswith(starts) else value)
