@@ -37,7 +37,7 @@ format: .venv/ready ## rewrite the code in the one style
 	$(BIN)/ruff format .
 
 clean: ## remove the environment and everything that tests leave behind
-	rm -rf .venv demo-study test-artefacts .pytest_cache .hypothesis .ruff_cache .import_linter_cache
+	rm -rf .venv test-artefacts .pytest_cache .hypothesis .ruff_cache .import_linter_cache
 
 .venv/ready: setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

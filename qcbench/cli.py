@@ -41,6 +41,9 @@ def main() -> None:
     except QcbenchError as error:
         print(f"qcbench: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        print(f"qcbench: {error}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("qcbench: interrupted; run the same command again to go on", file=sys.stderr)
         sys.exit(130)
@@ -90,7 +93,7 @@ def ingest(
 @app.command()
 def preprocess(
     study: StudyArgument,
-    preset: Annotated[str, typer.Option(help="how: see the documentation of presets")] = "fast",
+    preset: Annotated[str, typer.Option(help="how; there is: fast")] = "fast",
     workers: Annotated[int | None, typer.Option(help="images at a time; default one a core")] = None,
     retry: Annotated[bool, typer.Option("--retry", help="try images again that failed before")] = False,
     as_json: Json = False,
@@ -103,7 +106,7 @@ def preprocess(
 def label(
     study: StudyArgument,
     rater: Annotated[str, typer.Option(help="who labels")],
-    port: Annotated[int | None, typer.Option(help="default: a free one")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="default: a free one")] = None,
 ) -> None:
     """Serve the labeller on this machine; the first line is its address. Ctrl-C ends it."""
 

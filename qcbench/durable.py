@@ -57,6 +57,7 @@ def make_folder(folder: Path, *, mode: int = 0o2750) -> None:
     for new in reversed(missing):
         with contextlib.suppress(FileExistsError):  # another process was faster
             new.mkdir(mode=mode)
+            new.chmod(mode)  # mkdir leaves out the bit that lets new files inherit the group
         flush_folder(new.parent)
 
 

@@ -67,11 +67,12 @@ def map_rows(worker: Worker, rows: Iterable[Row], executor: Executor, *, key: st
     # One at a time in this thread, so that rows come as they are done; elsewhere enough to keep workers busy.
     width = 1 if isinstance(executor, SerialExecutor) else 4 * (getattr(executor, "_max_workers", None) or 8)
     while True:
-        for row in itertools.islice(waiting, width - len(in_flight)):
+        for row in itertools.islice(waiting, 0 if killed else width - len(in_flight)):
             try:
                 in_flight[executor.submit(worker, row)] = row
             except BrokenExecutor:
                 killed.append(row)
+                break
         if not in_flight:
             break
         for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
@@ -80,9 +81,12 @@ def map_rows(worker: Worker, rows: Iterable[Row], executor: Executor, *, key: st
                 killed.append(row)
             else:
                 yield _outcome(future, row, key)
-    for row in itertools.chain(killed, waiting):
+    for row in killed:
         with local_executor(2) as alone:
             yield _outcome(alone.submit(worker, row), row, key)
+    if killed:  # the pool is gone; the rows that never reached it get a new one
+        with local_executor(width // 4) as fresh:
+            yield from map_rows(worker, waiting, fresh, key=key)
 
 
 def _outcome(future: Future, row: Row, key: str) -> dict:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qcbench import store
-from qcbench.errors import MissingExtraError
+from qcbench.errors import MissingExtraError, StudyError
 from qcbench.study import Study
 from qcbench.summary import Summary
 
@@ -184,9 +184,12 @@ def table(study: StudyLike, name: str) -> pd.DataFrame:
 
 def demo_study(folder: str | Path) -> Study:
     """Make the demo's study, or open it: alice and bob label, sim-1 and sim-2 make the consensus."""
-    if (Path(folder) / "study.toml").exists():
-        return Study(folder)
-    return Study.create(folder, raters=["alice", "bob"], consensus_raters=["sim-1", "sim-2"])
+    if not (Path(folder) / "study.toml").exists():
+        return Study.create(folder, raters=["alice", "bob"], consensus_raters=["sim-1", "sim-2"])
+    study = Study(folder)
+    if study.consensus_raters != ("sim-1", "sim-2"):
+        raise StudyError(f"{folder} is a study of its own, not a demo; nothing was changed. Choose another folder.")
+    return study
 
 
 def demo_warehouse(

@@ -218,6 +218,8 @@ class _Reader:
             raise self._wrong("tier.rules must go from the highest grade down to 0, so that one always holds")
 
     def _take(self, entry: dict, name: str, kind: type, where: str):
+        if not isinstance(entry, dict):
+            raise self._wrong(f"{where} must be a table of entries, got {entry!r}")
         if name not in entry:
             raise self._wrong(f"{where} lacks {name!r}")
         value = entry[name]

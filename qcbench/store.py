@@ -133,7 +133,7 @@ class SegmentLog:
         self.folder = Path(folder)
         self._table = _schema(name)
         # Never into a segment that stands there already, whoever wrote it.
-        self._number = len(list(self.folder.glob("seg-*.parquet")))
+        self._number = 1 + max((int(path.stem[4:]) for path in self.folder.glob("seg-*.parquet")), default=-1)
         self._rows: list[dict] = []
         # Arrow's first conversion looks for pandas, a third of a second: now, not at the first label.
         _to_arrow([], self._table, self.folder)
@@ -204,6 +204,21 @@ def labels(study: Study, raters: Iterable[str] | None = None, *, purpose: str = 
     return sorted(folded, key=lambda row: (row["image_id"], row["rater"]))
 
 
+def stale_consensus(study: Study) -> set[str]:
+    """Return the images whose consensus rests on labels that were revised since, or that others have joined.
+
+    Whoever trains or reports on a consensus asks this first; `qcbench consensus` brings it up to date.
+    """
+    current: dict[str, set[str]] = {}
+    for label in labels(study, study.consensus_raters):
+        current.setdefault(label["image_id"], set()).add(label["event_id"])
+    return {
+        row["image_id"]
+        for row in rows(study, "consensus")
+        if row["stale"] or current.get(row["image_id"], set(row["label_event_ids"])) != set(row["label_event_ids"])
+    }
+
+
 def _current(versions: list[dict], study: Study) -> dict:
     by_id = {event["event_id"]: event for event in versions}
 
@@ -255,7 +270,7 @@ def _to_arrow(new: list[dict], table: schema.TableSchema, path: Path) -> pa.Tabl
     try:
         arrays = {name: pa.array([row.get(name) for row in new], type=dtype) for name, dtype in fields.items()}
         arrays.update({name: pa.array([row.get(name) for row in new]) for name in extra})
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowException, UnicodeEncodeError, OverflowError) as error:
         raise TableError(f"{path}: a value has the wrong type: {error}") from error
     return pa.table(arrays)
 

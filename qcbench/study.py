@@ -41,6 +41,8 @@ class Study:
         self.raters = _raters(document.get("raters"), path, "raters")
         self.consensus_raters = _raters(document.get("consensus_raters", list(self.raters)), path, "consensus_raters")
         self._protocol_source = document.get("protocol", "t1w-warehouse")
+        if not isinstance(self._protocol_source, str):
+            raise StudyError(f"{path}: protocol must be a name or a file, got {self._protocol_source!r}")
 
     @classmethod
     def create(

@@ -43,3 +43,10 @@ def test_any_other_failure_is_exit_status_1(demo_that_fails_on):
 
 def test_the_table_says_that_it_is_simulated(demo_that_fails_on):
     assert "say nothing about real scans" in " ".join(demo_that_fails_on().stdout.split())
+
+
+def test_a_study_that_is_no_demo_is_left_alone(study):
+    before = sorted(path.name for path in study.folder.iterdir())
+    result = CliRunner().invoke(cli.app, ["demo", str(study.folder)])
+    assert "a study of its own" in str(result.exception)
+    assert sorted(path.name for path in study.folder.iterdir()) == before

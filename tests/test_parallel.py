@@ -46,3 +46,19 @@ def test_a_worker_that_kills_its_process_loses_only_its_own_row():
         results = {row["image_id"]: row for row in parallel.map_rows(die_at_seven, ROWS, executor)}
     assert "process died" in results["image-7"]["error"]
     assert sum(row["error"] is None for row in results.values()) == 11
+
+
+def report_process_or_die(row):
+    if row["number"] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"process": os.getpid()}
+
+
+def test_after_a_dead_worker_the_rest_goes_on_in_a_pool_and_not_one_process_a_row():
+    rows = [{"image_id": f"image-{number}", "number": number} for number in range(40)]
+    with parallel.local_executor(2) as executor:
+        results = list(parallel.map_rows(report_process_or_die, rows, executor))
+    assert len(results) == 40
+    assert sum(row["error"] is not None for row in results) == 1
+    # 8 rows were in flight at most and run again alone; the others share the two workers of a new pool.
+    assert len({row.get("process") for row in results}) <= 8 + 2 + 2 + 1

@@ -190,3 +190,25 @@ def test_the_current_label_does_not_depend_on_the_order_of_the_files(tmp_path_fa
     for number in order:
         write_events(study, [events[number]], session=f"session-{order.index(number)}")
     assert store.labels(study)[0]["event_id"] == expected
+
+
+def test_a_segment_is_not_overwritten_when_an_earlier_one_was_moved_away(study):
+    write_events(study, [event(number, image_id=f"image-{number}") for number in range(300)])
+    (study.label_folder("alice") / "session" / "seg-000000.parquet").unlink()
+    write_events(study, [event(300, image_id="image-300")])
+    kept = {row["event_id"] for row in store.label_events(study, "alice")}
+    assert kept == {f"event-{number}" for number in range(256, 301)}
+
+
+def test_a_consensus_is_stale_once_a_label_it_rests_on_was_revised(study):
+    write_events(study, [event(0)])
+    row = {"image_id": "sub-01_T1w", "straight_reject": False, "decided_by": "raters", "stale": False}
+    store.write(study, "consensus", [{**row, "label_event_ids": ["event-0"], "simulated": False}])
+    assert store.stale_consensus(study) == set()
+    write_events(study, [event(1, motion=2, supersedes="event-0")])
+    assert store.stale_consensus(study) == {"sub-01_T1w"}
+
+
+def test_text_that_is_no_unicode_is_a_clear_error(study):
+    with pytest.raises(TableError, match="wrong type"):
+        store.write(study, "splits", [{**SPLIT, "image_id": "h\udce9l"}])

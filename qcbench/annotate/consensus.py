@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 
 from qcbench import schema, store
+from qcbench.errors import ProtocolError
 from qcbench.protocol import Protocol
 from qcbench.study import Study
 from qcbench.summary import Summary
@@ -79,6 +80,7 @@ def consensus(study: Study) -> Summary:
     The same labels give the same bytes. Raises TableError when a segment of labels is damaged.
     """
     started = time.monotonic()
+    _refuse_other_criteria(study.protocol)
     by_image: dict[str, list[dict]] = {}
     for label in store.labels(study, study.consensus_raters):
         by_image.setdefault(label["image_id"], []).append(label)
@@ -103,6 +105,16 @@ def consensus(study: Study) -> Summary:
         notes=_notes(study, by_image, n_waiting, single),
         seconds=time.monotonic() - started,
     )
+
+
+def _refuse_other_criteria(protocol: Protocol) -> None:
+    """The published rule speaks of the published criteria; what another protocol means by them is not known."""
+    names = {criterion.name for criterion in protocol.criteria}
+    if names != set(schema.CHARACTERISTICS):
+        raise ProtocolError(
+            f"the consensus is defined for {', '.join(schema.CHARACTERISTICS)}; "
+            f"the protocol {protocol.name} has {', '.join(sorted(names))}"
+        )
 
 
 def _review_events(study: Study) -> list[dict]:

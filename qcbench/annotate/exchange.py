@@ -33,13 +33,13 @@ def import_labels(study: Study, file: Path) -> Summary:
     lines = _read_lines(file)
     known = {row["image_id"] for row in store.rows(study, "images")}
     earlier = {event["event_id"] for rater in study.all_raters for event in store.label_events(study, rater)}
-    current = {(label["image_id"], label["rater"]): label["event_id"] for label in store.labels(study)}
+    current = {(label["image_id"], label["rater"]): label for label in store.labels(study)}
     session = f"import-{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
     events: dict[str, list[dict]] = defaultdict(list)
     failed: dict[str, str] = {}
     unchanged = 0
     for number, line in lines:
-        event_id = "imported-" + hashlib.sha256(repr(sorted(line.items())).encode()).hexdigest()[:32]
+        event_id = _event_id(line)
         if event_id in earlier:
             unchanged += 1
             continue
@@ -49,8 +49,13 @@ def import_labels(study: Study, file: Path) -> Summary:
             failed[f"line {number}"] = str(error)
             continue
         key = (event["image_id"], event["rater"])
-        event["supersedes"] = current.get(key)
-        current[key] = event_id
+        if event["purpose"] == "label":
+            counting = current.get(key)
+            if counting and line.get("saved_at") and event["saved_at"] < counting["saved_at"]:
+                failed[f"line {number}"] = f"older than the label of {line['rater']} that counts for {line['image_id']}"
+                continue
+            event["supersedes"] = counting and counting["event_id"]
+            current[key] = event
         earlier.add(event_id)
         events[event["rater"]].append(event)
     for rater, new in events.items():
@@ -79,6 +84,13 @@ def _read_lines(file: Path) -> list[tuple[int, dict[str, str | None]]]:
             return [(reader.line_num, {k: (v or "").strip() or None for k, v in row.items() if k}) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{file} cannot be read as CSV (UTF-8, separated by commas): {error}") from error
+
+
+def _event_id(line: dict) -> str:
+    """Return an id that follows from what is taken from a line, so that the same label is no second row."""
+    taken = {name: line.get(name) for name in (*_NEEDED, *_COPIED, "purpose", "seconds", "saved_at")}
+    taken |= {name: line.get(name) for name in schema.CHARACTERISTICS}
+    return "imported-" + hashlib.sha256(repr(sorted(taken.items())).encode()).hexdigest()[:32]
 
 
 def _event(study: Study, line: dict, known: set[str], session: str, sequence: int, event_id: str) -> dict:

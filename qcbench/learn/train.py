@@ -227,5 +227,5 @@ def _cv_images(study: Study) -> set[str]:
 
 
 def _stale(study: Study) -> list[str]:
-    n_stale = sum(bool(row["stale"]) for row in store.rows(study, "consensus"))
+    n_stale = len(store.stale_consensus(study))
     return [f"{n_stale} consensus rows rest on labels revised since: run consensus again"] if n_stale else []

@@ -46,7 +46,7 @@ def ingest(
     study, source = Study.of(study), Path(source).absolute()
     files, others = _t1w_files(source)
     known = {row["source_path"]: row for row in store.rows(study, "images")}
-    todo = [path for path in files if not _is_settled(path, known.get(str(path)))]
+    todo = [path for path in files if not _is_settled(path, known.get(_as_text(path)))]
     people = bids.read_participants(source) if source.is_dir() else {}
     rows = _named(todo, source, known, people)
     bids.write_description(study.bids, name=f"raw images of the study {study.folder.name}", derivative=False)
@@ -89,7 +89,7 @@ def ingest_image(row: dict, *, bids_folder: Path, min_slices: int, min_age: floa
     try:
         row |= _voxel_columns(path)
     except ImageError as error:
-        return {**row, "error": str(error), "file_md5": images.file_md5(path) if path.is_file() else None}
+        return {**row, "error": str(error), "file_md5": _md5_if_readable(path)}
     row["excluded_reason"] = _too_few_slices(row, min_slices) or _too_young(row, min_age)
     durable.write_bytes(target, path.read_bytes())
     durable.write_text(target.with_name(f"{row['image_id']}.json"), bids.to_json(headers.kept(sidecar)))
@@ -127,6 +127,18 @@ def _t1w_files(source: Path) -> tuple[list[Path], Counter]:
     return [path for path in found if kinds[path] == "T1w"], others
 
 
+def _as_text(path: Path) -> str:
+    """Return a path as text that a table can hold; bytes that are no UTF-8 are spelt out, so that the file is named."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _md5_if_readable(path: Path) -> str | None:
+    try:
+        return images.file_md5(path) if path.is_file() else None
+    except OSError:
+        return None
+
+
 def _nifti_below(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.name.lower().endswith((".nii", ".nii.gz")) and not path.is_dir())
 
@@ -141,7 +153,11 @@ def _is_settled(path: Path, row: dict | None) -> bool:
         return False
     if row["error"] is None:
         return True
-    return not row["error"].startswith("BAD_SIDECAR") and path.is_file() and row["file_md5"] == images.file_md5(path)
+    return (
+        not row["error"].startswith("BAD_SIDECAR")
+        and row["file_md5"] is not None
+        and row["file_md5"] == _md5_if_readable(path)
+    )
 
 
 def _named(files: list[Path], source: Path, known: dict[str, dict], people: dict[str, dict]) -> list[dict]:
@@ -149,10 +165,10 @@ def _named(files: list[Path], source: Path, known: dict[str, dict], people: dict
     taken = {row["image_id"].lower() for row in known.values()}
     rows = []
     for path in files:
-        if str(path) in known:
-            name = bids.parse(known[str(path)]["image_id"])
+        if _as_text(path) in known:
+            name = bids.parse(known[_as_text(path)]["image_id"])
         else:
-            place = str(path.relative_to(source)) if path != source else path.name
+            place = _as_text(path.relative_to(source)) if path != source else path.name
             name = bids.distinct(bids.parse(bids.stem(path)), place, taken)
             taken.add(str(name).lower())
         session = name.entities.get("ses")
@@ -161,7 +177,7 @@ def _named(files: list[Path], source: Path, known: dict[str, dict], people: dict
                 "image_id": str(name),
                 "participant_id": f"sub-{name.entities['sub']}",
                 "session_id": f"ses-{session}" if session else None,
-                "source_path": str(path),
+                "source_path": _as_text(path),
                 "modality": name.suffix,
                 "folder": name.folder,
                 "participant": people.get(f"sub-{name.entities['sub']}", {}),

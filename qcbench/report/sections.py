@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from qcbench import store
 from qcbench.report import figures, results, tables
 from qcbench.report.blocks import Block, FigureBlock, MissingBlock, Section, TableBlock, WarningBlock
 from qcbench.report.inputs import StudyTables
@@ -159,7 +160,7 @@ def consensus(study: Study, data: StudyTables) -> Section:
         return Section(anchor="consensus", title=title, blocks=(missing, *waiting))
     counts = results.gadolinium_counts(data.consensus)
     n_rejects = int(data.consensus["straight_reject"].fillna(value=False).sum())
-    n_stale = int(data.consensus["stale"].fillna(value=False).sum())
+    n_stale = len(store.stale_consensus(study))
     stale = (
         WarningBlock(
             text=f"Images whose consensus is stale, because a rater has since revised a label: {n_stale}. "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from qcbench import images, store
@@ -25,7 +25,7 @@ class Slices(Transport):
     def __init__(
         self,
         study: Study | str | Path,
-        image_ids: Sequence[str] | None = None,
+        image_ids: Iterable[str] | None = None,
         *,
         most: int = 6,
         theme: str = "dark",
@@ -33,12 +33,13 @@ class Slices(Transport):
         super().__init__(theme=theme, fills_page=False)
         self._study = Study.of(study)
         rows = {row["image_id"]: row for row in store.rows(self._study, "preprocessed") if row["screenshot_path"]}
-        for image_id in image_ids or ():
+        wanted = list(rows)[:most] if image_ids is None else list(image_ids)
+        for image_id in wanted:
             if image_id not in rows:
                 raise StudyError(
                     f"{image_id!r} has no screenshot in {self._study.folder}; run qcbench preprocess first"
                 )
-        self._rows = [rows[image_id] for image_id in image_ids] if image_ids else list(rows.values())[:most]
+        self._rows = [rows[image_id] for image_id in wanted]
 
     def receive(self, message: object) -> Iterable[tuple[dict, bytes | None]]:
         """Answer the page's hello with every picture and its caption; nothing else is answered."""

@@ -73,3 +73,36 @@ def test_a_file_with_other_columns_is_refused(catalogue, tmp_path):
     file.write_text("a,b\n1,2\n")
     with pytest.raises(UsageError, match="lacks the column 'rater'"):
         import_labels(catalogue, file)
+
+
+def test_a_hidden_repeat_does_not_stand_in_the_way_of_a_later_label(catalogue, tmp_path):
+    header = HEADER.replace("comment", "purpose")
+    file = tmp_path / "labels.csv"
+    file.write_text(
+        header
+        + "alice,sub-01_T1w,false,false,0,0,0,label\n"
+        + "alice,sub-01_T1w,false,false,1,0,0,label\n"
+        + "alice,sub-01_T1w,false,false,0,0,0,repeat\n"
+        + "alice,sub-01_T1w,false,false,2,0,0,label\n"
+    )
+    assert import_labels(catalogue, file).done == 4
+    (label,) = store.labels(catalogue)
+    assert (label["motion"], label["n_revisions"]) == (2, 2)
+
+
+def test_a_column_that_a_spreadsheet_added_makes_no_new_labels(catalogue, tmp_path):
+    import_labels(catalogue, write_csv(tmp_path, "alice,sub-01_T1w,true,,,,,\n"))
+    wider = tmp_path / "wider.csv"
+    wider.write_text(HEADER.strip() + ",Unnamed\nalice,sub-01_T1w,true,,,,,,7\n")
+    again = import_labels(catalogue, wider)
+    assert (again.done, again.unchanged) == (0, 1)
+
+
+def test_a_line_older_than_the_label_that_counts_does_not_replace_it(catalogue, tmp_path):
+    header = HEADER.replace("comment", "saved_at")
+    for motion, day in ((2, "2026-02-02"), (0, "2020-01-01")):
+        (tmp_path / f"{motion}.csv").write_text(header + f"alice,sub-01_T1w,false,false,{motion},0,0,{day}\n")
+    import_labels(catalogue, tmp_path / "2.csv")
+    summary = import_labels(catalogue, tmp_path / "0.csv")
+    assert "older than the label" in summary.failed["line 2"]
+    assert store.labels(catalogue)[0]["motion"] == 2

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 import time
@@ -18,18 +17,7 @@ from qcbench import images, store
 from qcbench.study import Study
 from qcbench.widgets import serve
 
-CHROMIUM = os.environ.get("QCBENCH_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 ARTEFACTS = Path(__file__).parents[2] / "test-artefacts"
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 def head(seed):
@@ -74,18 +62,6 @@ def labelling_study(tmp_path):
     store.write(study, "images", catalogue)
     store.write(study, "preprocessed", preprocessed)
     return study
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """One headless Chromium for all browser tests."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if not Path(CHROMIUM).exists():
-        pytest.skip("needs Chromium: install it, or set QCBENCH_CHROMIUM to its path")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 class Desk:

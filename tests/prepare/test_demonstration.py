@@ -167,7 +167,7 @@ class TestFromRealHeads:
     def source(self, tmp_path_factory):
         folder = tmp_path_factory.mktemp("source")
         for number in range(2):
-            head = heads.synthetic_head(seed=number, spacing_mm=(4, 4, 4))
+            head = heads.synthetic_head(seed=number, spacing_mm=(3, 3, 3))
             name = f"ds000011_sub-{number:02d}_T1w.nii.gz" if number else "case7.nii.gz"
             images.save_volume(folder / name, head.data.astype(np.int16), head.affine)
         (folder / "sub-bad_T1w.nii.gz").write_bytes((folder / "case7.nii.gz").read_bytes()[:5000])

@@ -1,12 +1,13 @@
 import gzip
 import json
 import os
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from qcbench import store
+from qcbench import images, store
 from qcbench.errors import UsageError
 from qcbench.prepare import warehouse
 
@@ -232,3 +233,13 @@ def test_many_files_are_read_by_several_processes(study, tmp_path, monkeypatch):
     for number in range(3):
         save(tmp_path / "many" / f"sub-{number}_T1w.nii.gz", volume(number))
     assert ingest(study, tmp_path / "many").done == 3
+
+
+def test_a_file_name_that_is_no_unicode_is_a_row_and_the_others_go_through(study, tmp_path):
+    source = tmp_path / "latin"
+    source.mkdir()
+    images.save_volume(source / "sub-1_T1w.nii.gz", np.arange(64000, dtype=np.int16).reshape(40, 40, 40), np.eye(4))
+    Path(os.fsdecode(os.fsencode(source) + b"/h\xe9l_T1w.nii.gz")).write_bytes(b"x")
+    summary = warehouse.ingest(study, source, show_progress=False)
+    assert (summary.done, len(summary.failed)) == (1, 1)
+    assert any("xe9" in row["source_path"] for row in store.rows(study, "images") if row["error"])

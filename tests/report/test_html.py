@@ -291,24 +291,17 @@ def test_numbers_are_flush_right_and_words_left():
 
 
 @pytest.mark.browser
-def test_a_browser_shows_it_without_asking_for_anything(reported):
-    from playwright.sync_api import sync_playwright
-
+def test_a_browser_shows_it_without_asking_for_anything(reported, chromium):
     study, _, _ = reported
     asked, said = [], []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        page = browser.new_page(viewport={"width": 1200, "height": 900})
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: said.append(message.text))
-        page.goto((study.reports / "report.html").as_uri(), wait_until="load")
-        pictures = page.eval_on_selector_all("img", "all => all.map(i => i.naturalWidth > 0)")
-        wide = page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-        headings = page.locator("h2").all_inner_texts()
-        browser.close()
+    page = chromium.new_page(viewport={"width": 1200, "height": 900})
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.goto((study.reports / "report.html").as_uri(), wait_until="load")
+    pictures = page.eval_on_selector_all("img", "all => all.map(i => i.naturalWidth > 0)")
+    wide = page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    headings = page.locator("h2").all_inner_texts()
+    page.close()
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     assert said == []  # no refused request, no error
     assert pictures == [True] * 5
