@@ -33,6 +33,8 @@ def _ours(head, folder):
     (row,) = store.rows(study, "preprocessed")
     if row["error"]:
         raise RuntimeError(row["error"])
+    # The native part ran in a fork of a server, which the operating system does not count as our child.
+    return row["cpu_seconds"], row["peak_memory_gb"]
 
 
 def _plain(head, folder):
@@ -50,9 +52,10 @@ def _plain(head, folder):
 
 def _cost(function, queue):
     with tempfile.TemporaryDirectory() as folder:
-        function(_head(Path(folder)), folder)
+        elsewhere_s, elsewhere_gb = function(_head(Path(folder)), folder) or (0, 0)
     usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    queue.put((sum(u.ru_utime + u.ru_stime for u in usage), max(u.ru_maxrss for u in usage) / 2**20))
+    cpu_s = sum(u.ru_utime + u.ru_stime for u in usage) + elsewhere_s
+    queue.put((cpu_s, max(*(u.ru_maxrss / 2**20 for u in usage), elsewhere_gb)))
 
 
 def _measured(function):
