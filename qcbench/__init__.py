@@ -20,6 +20,7 @@ _HOMES = {
             "init",
             "ingest",
             "preprocess",
+            "simulate",
             "label",
             "import_labels",
             "agreement",

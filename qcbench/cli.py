@@ -103,6 +103,20 @@ def preprocess(
 
 
 @app.command()
+def simulate(
+    study: StudyArgument,
+    source: Annotated[str, typer.Option("--from", help="scans to copy: tier1, tier2, tier3 or all")] = "tier1",
+    n: Annotated[int, typer.Option(help="copies")] = 500,
+    seed: Annotated[int, typer.Option(help="of the draw")] = 0,
+    spacing: Annotated[int, typer.Option(help="mm of the stored volumes: 1, or 2 or 4 for training only")] = 1,
+    workers: Annotated[int | None, typer.Option(help="processes; default one a core")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make degraded copies of known severity from good scans, marked simulated."""
+    _finish(pipeline.simulate(study, source=source, n=n, seed=seed, spacing=spacing, workers=workers), as_json)
+
+
+@app.command()
 def label(
     study: StudyArgument,
     rater: Annotated[str, typer.Option(help="who labels")],

@@ -75,6 +75,34 @@ def preprocess(
     )
 
 
+def simulate(
+    study: StudyLike,
+    *,
+    source: str = "tier1",
+    n: int = 500,
+    seed: int = 0,
+    spacing: int = 1,
+    workers: int | None = None,
+    show_progress: bool = True,
+) -> Summary:
+    """Make degraded copies of known severity, marked simulated: rows of `images` and `preprocessed`.
+
+    `source` is tier1, tier2, tier3 (of the consensus) or all; `spacing` (1, 2 or 4 mm) is that of
+    the stored volumes. Copies are made in the alignment of their source.
+    """
+    with _extra("prepare"):
+        from qcbench.prepare import pool
+    return pool.make_pool(
+        Study.of(study),
+        source=source,
+        n=n,
+        seed=seed,
+        spacing=spacing,
+        workers=workers or os.cpu_count() or 1,
+        show_progress=show_progress,
+    )
+
+
 def label(
     study: StudyLike, *, rater: str, port: int | None = None, on_ready: Callable[[str], None] | None = None
 ) -> None:

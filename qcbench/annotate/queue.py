@@ -45,9 +45,15 @@ def load(study: Study, rater: str) -> list[QueuedImage]:
     Raises StudyError when the study does not know the rater.
     """
     study.require_rater(rater)
-    catalogue = store.read(study, "images").select(["image_id", "excluded_reason"]).to_pylist()
+    columns = ["image_id", "excluded_reason", "bids_path", "simulated"]
+    catalogue = store.read(study, "images").select(columns).to_pylist()
     preprocessed = store.read(study, "preprocessed").select(["image_id", "screenshot_path"]).to_pylist()
-    excluded = {row["image_id"] for row in catalogue if row["excluded_reason"]}
+    # A copy made by `simulate` never was a scan of the study: its grades are known, nobody is asked for them.
+    excluded = {
+        row["image_id"]
+        for row in catalogue
+        if row["excluded_reason"] or (row["simulated"] and row["bids_path"] is None)
+    }
     return order(preprocessed, rater=rater, excluded=excluded)
 
 

@@ -7,6 +7,9 @@ from scipy import ndimage
 
 from qcbench.imaging.geometry import CANONICAL_AFFINE, CANONICAL_SHAPE
 
+#: 255 times 128: a byte holds the same value whether it was averaged from 1 mm or read from here.
+COARSE_WHITE = 32640
+
 
 def to_canonical(data: np.ndarray, affine: np.ndarray, template_to_scanner: np.ndarray) -> np.ndarray:
     """Return the image in MNI space: float32 of shape (169, 208, 179), 1 mm, affine CANONICAL_AFFINE.
@@ -31,6 +34,58 @@ def to_int16(volume: np.ndarray) -> tuple[np.ndarray, float]:
     scale = 1000.0 / high
     limits = np.iinfo(np.int16)
     return np.clip(np.rint(volume * scale), limits.min, limits.max).astype(np.int16), scale
+
+
+def min_max(data: np.ndarray) -> np.ndarray:
+    """Return the image scaled to [0, 1] by its own lowest and highest value, float32 (Bottani 2022, section 2.5).
+
+    >>> min_max(np.array([-2.0, 0.0, 2.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    low, high = float(data.min()), float(data.max())
+    return ((data - low) / (high - low)).astype(np.float32)
+
+
+def block_average(data: np.ndarray, factor: int) -> np.ndarray:
+    """Return the mean of each block of factor^3 voxels.
+
+    An axis that is no multiple of `factor` gets zero planes at its front, as in the pooling of
+    the networks; a volume at 2 or 4 mm has the sizes that pooling gives one at 1 mm.
+
+    >>> block_average(np.ones((3, 2, 2)), 2).ravel().tolist()
+    [0.5, 1.0]
+    """
+    if factor == 1:
+        return data
+    padded = np.pad(data, [(-size % factor, 0) for size in data.shape])
+    x, y, z = (size // factor for size in padded.shape)
+    return padded.reshape(x, factor, y, factor, z, factor).mean(axis=(1, 3, 5))
+
+
+def coarse_affine(factor: int) -> np.ndarray:
+    """Return the affine of the canonical grid after `block_average`.
+
+    >>> coarse_affine(2)[:3, 3].tolist()
+    [-84.5, -118.5, -77.5]
+    """
+    affine = CANONICAL_AFFINE @ np.diag([factor, factor, factor, 1.0])
+    in_front = [-size % factor for size in CANONICAL_SHAPE]
+    affine[:3, 3] = CANONICAL_AFFINE[:3, :3] @ ((factor - 1) / 2 - np.array(in_front)) + CANONICAL_AFFINE[:3, 3]
+    return affine
+
+
+def to_coarse_int16(volume: np.ndarray, factor: int) -> np.ndarray:
+    """Return a volume of 1 mm as one for training at `factor` mm: 0 and 32640 are its lowest and highest value.
+
+    The range is that of the voxels of 1 mm, which a mean of voxels does not reach. What a cache of
+    bytes makes of it is what it makes of the volume of 1 mm.
+    """
+    return np.rint(block_average(min_max(volume), factor) * COARSE_WHITE).astype(np.int16)
+
+
+def from_coarse_int16(coarse: np.ndarray) -> np.ndarray:
+    """Return the intensities, 0 to 1, of what `to_coarse_int16` made."""
+    return coarse.astype(np.float32) / COARSE_WHITE
 
 
 def resample(

@@ -29,12 +29,16 @@ _TEMPLATE_GREY, _TEMPLATE_FLUID = 0.745, 0.30
 class Head(Volume):
     """A head of which it is known where the brain lies and what gadolinium would brighten.
 
-    `brain` is true in the brain; `enhancement` (0 to 1) is how much gadolinium brightens a voxel.
-    Of a synthetic head both are exact; of a real one `landmarks.locate` estimates them.
+    `brain` is true in the brain; `enhancement` (0 to 1) is how much gadolinium brightens a voxel;
+    `levels` is the brightness of fluid, grey and white matter; `template_to_scanner` (4, 4) maps
+    MNI millimetres to the image's own, both RAS. Of a synthetic head they are exact, but for its
+    folds; of a real one `landmarks.locate` estimates them.
     """
 
     brain: np.ndarray
     enhancement: np.ndarray
+    levels: tuple[float, float, float]
+    template_to_scanner: np.ndarray
 
 
 def synthetic_head(*, seed: int, spacing_mm: tuple[float, float, float] = (1.0, 1.2, 1.2)) -> Head:
@@ -48,7 +52,8 @@ def synthetic_head(*, seed: int, spacing_mm: tuple[float, float, float] = (1.0, 
     whole = anatomy.canonical()
     shape = tuple(round(field / size) for field, size in zip(_FIELD_OF_VIEW_MM, spacing_mm, strict=True))
     brightness = _brightness(whole, rng)
-    position = _acquired_positions(shape, spacing_mm, rng)
+    to_template = _placement(rng)
+    position = _acquired_positions(shape, spacing_mm, to_template, rng)
 
     def acquired(canonical_map: np.ndarray, every: int = 1) -> np.ndarray:
         coordinates = position[:, ::every, ::every, ::every]
@@ -60,20 +65,43 @@ def synthetic_head(*, seed: int, spacing_mm: tuple[float, float, float] = (1.0, 
     sd = rng.uniform(0.015, 0.025)
     data = rician(data, sd, rng) * np.float32(rng.uniform(120, 1200))
     affine = np.diag([*spacing_mm, 1.0])
-    affine[:3, 3] = -np.array(shape) / 2 * spacing_mm + rng.uniform(-15, 15, 3)  # the table is never centred
-    return _stored(data, affine, brain, enhancement, rng)
+    table_mm = rng.uniform(-15, 15, 3)  # the table is never centred
+    affine[:3, 3] = -np.array(shape) / 2 * spacing_mm + table_mm
+    to_template[:3, 3] -= to_template[:3, :3] @ table_mm
+    data, affine, brain, enhancement = _stored(data, affine, brain, enhancement, rng)
+    return Head(
+        data=data,
+        affine=affine,
+        brain=brain,
+        enhancement=enhancement,
+        levels=tissue_levels(data, brain),
+        template_to_scanner=np.linalg.inv(to_template),
+    )
 
 
-def rician(signal: np.ndarray, sd: float, rng: np.random.Generator) -> np.ndarray:
+def tissue_levels(data: np.ndarray, brain: np.ndarray) -> tuple[float, float, float]:
+    """Return the brightness of fluid, grey and white matter: three means (k-means) in the brain."""
+    voxels = data[brain]
+    voxels = np.sort(voxels[:: max(1, voxels.size // 50_000)]).astype(float)
+    levels = np.percentile(voxels, (4, 40, 85))
+    for _ in range(25):
+        bounds = (levels[1:] + levels[:-1]) / 2
+        parts = np.split(voxels, np.searchsorted(voxels, bounds))
+        levels = np.array([part.mean() if part.size else level for part, level in zip(parts, levels, strict=True)])
+    return tuple(float(level) for level in levels)
+
+
+def rician(signal: np.ndarray, sd: float | np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the magnitude of a complex signal with Gaussian noise of that sd in both channels.
 
+    `sd` is one number or one for each voxel.
     Gudbjartsson and Patz 1995: the background becomes Rayleigh noise, as in magnitude images.
     """
     real = rng.standard_normal(signal.shape, dtype=np.float32)
-    real *= np.float32(sd)
+    real *= np.asarray(sd, np.float32)
     real += signal
     imaginary = rng.standard_normal(signal.shape, dtype=np.float32)
-    imaginary *= np.float32(sd)
+    imaginary *= np.asarray(sd, np.float32)
     real *= real  # np.hypot would take four times as long
     imaginary *= imaginary
     real += imaginary
@@ -149,18 +177,25 @@ def _draw_brain(brightness: np.ndarray, whole: Anatomy, rng: np.random.Generator
     brightness[box][inside] = drawn[inside]
 
 
-def _acquired_positions(shape, spacing_mm, rng: np.random.Generator) -> np.ndarray:
-    """Return, for each acquired voxel, where it lies on the canonical grid (3, *shape)."""
-    step = 6
-    coarse = tuple(-(-size // step) + 1 for size in shape)
+def _placement(rng: np.random.Generator) -> np.ndarray:
+    """Return the (4, 4) map of one head from millimetres about the middle of the field of view to MNI."""
     turn = Rotation.from_euler("xyz", rng.normal(0, (4.0, 2.5, 3.0)).clip(-10, 10), degrees=True).as_matrix()
     # The average brain of MNI space is larger than most people's: 0.9 in each direction makes it 1.4 litres.
     size = 0.9 * rng.normal(1, 0.03, 3).clip(0.92, 1.08) * rng.normal(1, 0.02)
+    placement = np.eye(4)
+    placement[:3, :3] = turn / size
     # The middle of the field of view lies a little above the eyes and shows the neck's upper end.
-    middle = np.array([0, -6, -10]) + rng.uniform((-5, -7, -7), (5, 7, 7))
+    placement[:3, 3] = np.array([0, -6, -10]) + rng.uniform((-5, -7, -7), (5, 7, 7))
+    return placement
+
+
+def _acquired_positions(shape, spacing_mm, to_template: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return, for each acquired voxel, where it lies on the canonical grid (3, *shape)."""
+    step = 6
+    coarse = tuple(-(-size // step) + 1 for size in shape)
     index = np.stack(np.meshgrid(*[step * np.arange(count) for count in coarse], indexing="ij"), axis=-1)
     place = (index - np.array(shape) / 2) * np.array(spacing_mm)
-    place = place @ (turn / size).T + middle
+    place = place @ to_template[:3, :3].T + to_template[:3, 3]
     shifts = [2.6 * smooth_noise(coarse, (4, 5, 5), rng) + 0.8 * smooth_noise(coarse, (8, 10, 10), rng) for _ in "xyz"]
     place += np.stack(shifts, axis=-1)
     place = ((place - CORNER_MM) / SPACING_MM).astype(np.float32)
@@ -172,8 +207,8 @@ def _bias_field(shape, rng: np.random.Generator) -> np.ndarray:
     return np.exp(np.float32(rng.uniform(0.03, 0.1)) * smooth_noise(shape, (2, 3, 3), rng))
 
 
-def _stored(data, affine, brain, enhancement, rng: np.random.Generator) -> Head:
-    """Return the head with its axes in one of the orders in which series lie on disk."""
+def _stored(data, affine, brain, enhancement, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Return data, affine, brain and enhancement with their axes in one of the orders in which series lie on disk."""
     order, reversed_axes = _STORED_ORDERS[rng.integers(len(_STORED_ORDERS))]
     matrix = np.zeros((4, 4))
     matrix[3, 3] = 1
@@ -184,4 +219,4 @@ def _stored(data, affine, brain, enhancement, rng: np.random.Generator) -> Head:
     def arranged(volume: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(np.flip(volume, reversed_axes).transpose(order))
 
-    return Head(data=arranged(data), affine=affine @ matrix, brain=arranged(brain), enhancement=arranged(enhancement))
+    return arranged(data), affine @ matrix, arranged(brain), arranged(enhancement)

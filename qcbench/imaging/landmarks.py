@@ -1,7 +1,7 @@
 """Where the brain and the large vessels of a head lie, roughly, from its voxels alone.
 
-Good to a centimetre: enough to simulate a skull-stripped or an enhanced image of a real head
-that was not registered, and for nothing else.
+Good to some millimetres where the head is registered and to a centimetre where it is not: enough
+to simulate a skull-stripped or an enhanced image of a real head, and for nothing else.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from qcbench.errors import ImageError
 from qcbench.images import Volume
 from qcbench.imaging import anatomy
 from qcbench.imaging.anatomy import CORNER_MM, SPACING_MM
-from qcbench.imaging.heads import Head
+from qcbench.imaging.heads import Head, tissue_levels
 
 _COARSE_MM = 2.0
 #: The skin of the canonical head: half its width, its back and front (above the eyes) and its top.
 _HALF_WIDTH_MM, _BACK_MM, _FRONT_MM, _TOP_MM = 86.0, -121.0, 88.0, 97.0
 
 
-def locate(volume: Volume) -> Head:
+def locate(volume: Volume, template_to_scanner: np.ndarray | None = None) -> Head:
     """Return the volume with an estimated brain and an estimate of what gadolinium brightens.
 
-    The head's box (top, sides, back, forehead) is laid over the canonical head's; the sagittal
+    The template is placed by `template_to_scanner` (4, 4; RAS millimetres) where a registration
+    found it; otherwise the head's box (top, sides, back, forehead) is laid over the canonical
+    head's, which is good to a centimetre. The sagittal
     sinus and the dura follow the inner surface of the skull as the voxels show it. Raises
     ImageError NO_HEAD when nothing of a head's size stands out of the background.
     """
@@ -31,8 +33,8 @@ def locate(volume: Volume) -> Head:
     coarse = _block_means(volume.data, step)
     affine = volume.affine @ np.diag([*step, 1.0])
     affine[:3, 3] += volume.affine[:3, :3] @ ((np.array(step) - 1) / 2)
-    head = _head_mask(coarse)
-    to_canonical = _box_frame(head, affine)
+    head = _head_mask(coarse, abs(np.linalg.det(affine[:3, :3])))
+    to_canonical = _box_frame(head, affine) if template_to_scanner is None else np.linalg.inv(template_to_scanner)
     depth_mm = ndimage.distance_transform_edt(head, sampling=np.linalg.norm(affine[:3, :3], axis=0))
     place = _places(coarse.shape, to_canonical @ affine)
     prior = _canonical_at(anatomy.canonical().texture, to_canonical @ affine, coarse.shape) > 0.1
@@ -52,19 +54,9 @@ def locate(volume: Volume) -> Head:
         n_not_finite=volume.n_not_finite,
         brain=fine(brain.astype(np.float32)) > 0.5,
         enhancement=np.maximum(fine(rim), vessels),
+        levels=tissue_levels(coarse, brain),
+        template_to_scanner=np.linalg.inv(to_canonical),
     )
-
-
-def tissue_levels(data: np.ndarray, brain: np.ndarray) -> tuple[float, float, float]:
-    """Return the brightness of fluid, grey and white matter: three means (k-means) in the brain."""
-    voxels = data[brain]
-    voxels = np.sort(voxels[:: max(1, voxels.size // 50_000)]).astype(float)
-    levels = np.percentile(voxels, (4, 40, 85))
-    for _ in range(25):
-        bounds = (levels[1:] + levels[:-1]) / 2
-        parts = np.split(voxels, np.searchsorted(voxels, bounds))
-        levels = np.array([part.mean() if part.size else level for part, level in zip(parts, levels, strict=True)])
-    return tuple(float(level) for level in levels)
 
 
 def _block_means(data: np.ndarray, step: tuple[int, int, int]) -> np.ndarray:
@@ -74,7 +66,7 @@ def _block_means(data: np.ndarray, step: tuple[int, int, int]) -> np.ndarray:
     return trimmed.reshape(split).mean(axis=(1, 3, 5))
 
 
-def _head_mask(coarse: np.ndarray) -> np.ndarray:
+def _head_mask(coarse: np.ndarray, voxel_mm3: float) -> np.ndarray:
     bright = coarse[coarse > coarse.mean()].mean()
     parts, count = ndimage.label(coarse > 0.2 * bright)
     if not count:
@@ -83,7 +75,7 @@ def _head_mask(coarse: np.ndarray) -> np.ndarray:
     padded = np.pad(largest, 8)  # so that closing does not open the mask at the edge of the picture
     closed = ndimage.binary_closing(padded, iterations=6)[8:-8, 8:-8, 8:-8]
     closed = ndimage.binary_fill_holes(closed)
-    if closed.sum() * _COARSE_MM**3 < 5e5:
+    if closed.sum() * voxel_mm3 < 5e5:
         raise ImageError("NO_HEAD", "no bright body of half a litre or more, so no head can be found")
     return closed
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from qcbench import durable, images, parallel, store
 from qcbench.errors import ImageError, UsageError
+from qcbench.imaging import crop
 from qcbench.learn.networks import FULL_SHAPE
 from qcbench.study import Study
 from qcbench.summary import Summary
@@ -94,32 +95,6 @@ def coarse_shape(spacing: int) -> tuple[int, int, int]:
     return tuple(-(-size // spacing) for size in FULL_SHAPE)
 
 
-def min_max(data: np.ndarray) -> np.ndarray:
-    """Return the image scaled to [0, 1] by its own lowest and highest value, float32 (Bottani 2022, section 2.5).
-
-    >>> min_max(np.array([-2.0, 0.0, 2.0])).tolist()
-    [0.0, 0.5, 1.0]
-    """
-    low, high = float(data.min()), float(data.max())
-    return ((data - low) / (high - low)).astype(np.float32)
-
-
-def block_average(data: np.ndarray, factor: int) -> np.ndarray:
-    """Return the mean of each block of factor^3 voxels.
-
-    An axis that is no multiple of `factor` gets zero planes at its front, as in the pooling of
-    the networks; a volume at 2 or 4 mm has the sizes that pooling gives one at 1 mm.
-
-    >>> block_average(np.ones((3, 2, 2)), 2).ravel().tolist()
-    [0.5, 1.0]
-    """
-    if factor == 1:
-        return data
-    padded = np.pad(data, [(-size % factor, 0) for size in data.shape])
-    x, y, z = (size // factor for size in padded.shape)
-    return padded.reshape(x, factor, y, factor, z, factor).mean(axis=(1, 3, 5))
-
-
 def build_cache(
     study: Study,
     *,
@@ -188,14 +163,17 @@ def open_cache(study: Study, *, spacing: int = 1) -> VolumeCache:
 def cache_volume(row: Mapping, *, path: Path, spacing: int) -> dict:
     """Write one volume into its row of the cache file (worker). Returns the state of its source file.
 
-    Raises ImageError when the volume is damaged or not on the grid of 169 x 208 x 179 voxels of
-    1 mm in RAS+.
+    Takes volumes of 1 mm on the grid of 169 x 208 x 179 voxels in RAS+, and simulated copies that
+    were made for this spacing. Raises ImageError for any other and for a damaged one.
     """
     source = Path(row["path"])
     state = _file_state(source)
     volume = images.load_volume(source)
-    _refuse_other_grid(volume, source)
-    coarse = block_average(min_max(volume.data), spacing)
+    if volume.data.shape == coarse_shape(spacing) != FULL_SHAPE:
+        coarse = crop.from_coarse_int16(volume.data)
+    else:
+        _refuse_other_grid(volume, source, spacing)
+        coarse = crop.block_average(crop.min_max(volume.data), spacing)
     content = np.rint(255 * coarse).astype(np.uint8).tobytes()
     # Not written through the map: a full disk would then be a fatal signal instead of an error.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o640)
@@ -228,13 +206,14 @@ def _missing(study: Study, volumes: Sequence[Mapping], path: Path, spacing: int,
     return missing
 
 
-def _refuse_other_grid(volume: images.Volume, source: Path) -> None:
+def _refuse_other_grid(volume: images.Volume, source: Path, spacing: int) -> None:
     if volume.data.shape != FULL_SHAPE or not np.allclose(volume.affine[:3, :3], np.eye(3), atol=1e-3):
         shape = " x ".join(map(str, volume.data.shape))
         raise ImageError(
             "BAD_GRID",
             f"{source.name} has {shape} voxels and axes {np.round(volume.affine[:3, :3], 3).tolist()}; "
-            "169 x 208 x 179 voxels of 1 mm in RAS+ are expected. Preprocess the image again.",
+            f"169 x 208 x 179 voxels of 1 mm in RAS+ (or a copy made for {spacing} mm) are expected. "
+            "Preprocess the image again, or simulate for this spacing.",
         )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from qcbench import durable, parallel
 from qcbench.errors import UsageError
-from qcbench.images import Volume, load_volume, save_volume
+from qcbench.images import load_volume, save_volume
 from qcbench.imaging import landmarks, simulate
 from qcbench.imaging.heads import Head, synthetic_head
 from qcbench.prepare import bids
@@ -117,11 +117,13 @@ def write_participant(head: dict) -> dict:
         load_volume(source)  # raises ImageError before anything of a bad file is copied
         outcome["done" if _copy_original(source, folder) else "unchanged"] += 1
     drawn = _head(head["source"], head["seed"], head["spacing_mm"]) if missing else None
+    sight = simulate.Sight(drawn) if drawn else None
     for image in missing:
-        volume = _planted(drawn, image)
+        simulation = image["sidecar"]["QcbenchSimulation"]
+        copy, truth = simulate.plant(drawn, simulation["planted"], seed=image["seed"], sight=sight)
         path = folder / f"{image['image_id']}.nii.gz"
-        save_volume(path, np.rint(volume.data).clip(0, 32767).astype(np.int16), volume.affine)
-        _write_sidecar(folder, image["image_id"], image["sidecar"])
+        save_volume(path, np.rint(copy.data).clip(0, 32767).astype(np.int16), copy.affine)
+        _write_sidecar(folder, image["image_id"], {**image["sidecar"], "QcbenchSimulation": {**simulation, **truth}})
     return outcome
 
 
@@ -130,14 +132,6 @@ def _head(source: str | None, seed: int, spacing_mm: tuple[float, float, float])
     if source is None:
         return synthetic_head(seed=seed, spacing_mm=spacing_mm)
     return landmarks.locate(load_volume(source))
-
-
-def _planted(head: Head, image: dict) -> Volume:
-    planted = image["sidecar"]["QcbenchSimulation"]["planted"]
-    if planted["straight_reject"]:
-        return simulate.straight_reject(head, kind=planted["kind"], seed=image["seed"])
-    grades = {name: planted[name] for name in ("gadolinium", "motion", "contrast", "noise")}
-    return simulate.degrade(head, **grades, seed=image["seed"])
 
 
 def _synthetic_plan(participants: int, seed: int) -> Iterator[dict]:
@@ -210,7 +204,8 @@ def _planted_grades(quality_class: str, turn: int) -> dict:
     injected = {"tier1": turn % 3 == 0, "tier2": turn % 2 == 1, "tier3": turn % 2 == 0}.get(quality_class, False)
     return {
         "straight_reject": reject,
-        "kind": simulate.KINDS[turn % len(simulate.KINDS)] if reject else None,
+        # Every sixth participant has no straight reject and uses up no kind.
+        "kind": simulate.KINDS[(turn - turn // 6) % len(simulate.KINDS)] if reject else None,
         "gadolinium": injected,
         **dict(zip(("motion", "contrast", "noise"), grades.get(quality_class, (0, 0, 0)), strict=True)),
     }

@@ -6,6 +6,7 @@ Bottani et al. 2022, with the costs of the preset. The native part runs in a pro
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import time
@@ -19,7 +20,7 @@ import numpy as np
 
 import qcbench
 from qcbench import durable, images, parallel, store
-from qcbench.errors import UsageError
+from qcbench.errors import ImageError, UsageError
 from qcbench.imaging import bias, crop, geometry, isolate, register, screenshot, template
 from qcbench.prepare import bids
 from qcbench.study import Study
@@ -64,7 +65,7 @@ def preprocess(
     study = Study.of(study)
     if preset not in PRESETS:
         raise UsageError(f"there is no preset {preset!r}; there is {', '.join(PRESETS)}")
-    usable = [row for row in store.require(study, "images", "ingest") if not (row["error"] or row["excluded_reason"])]
+    usable = [row for row in store.require(study, "images", "ingest") if _is_scan(row)]
     settled = {row["image_id"]: row for row in store.rows(study, "preprocessed")}
     todo = [row for row in usable if not _is_settled(row, settled.get(row["image_id"]), study, preset, retry)]
     bids.write_description(study.derivatives, name="T1w in MNI space and slices, by qcbench", derivative=True)
@@ -117,10 +118,7 @@ def align_and_draw(path: Path, derivatives: Path, preset: Preset, preset_name: s
     """
     # One thread: ITK adds in the order in which threads end, and the last digits would change.
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
-    volume = images.load_volume(path)
-    data, affine = geometry.to_ras(volume.data, volume.affine)
-    affine, shear_degrees = geometry.orthonormal(affine, data.shape)
-    data, bias_strength = bias.correct(data, affine, preset.bias)
+    data, affine, shear_degrees, bias_strength = corrected(path, preset)
     alignment = register.register(data, affine, preset.register)
     cropped = crop.to_canonical(data, affine, alignment.template_to_scanner)
     quantised, scale = crop.to_int16(cropped)
@@ -149,6 +147,27 @@ def align_and_draw(path: Path, derivatives: Path, preset: Preset, preset_name: s
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
         "peak_memory_gb": round(usage.ru_maxrss / 2**20, 2),
     }
+
+
+def corrected(path: Path, preset: Preset) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Return what is aligned and resampled: voxels in RAS order without bias field, their affine with orthogonal axes.
+
+    Then come the shear that was removed (degrees) and the strength of the bias field.
+    """
+    volume = images.load_volume(path)
+    data, affine = geometry.to_ras(volume.data, volume.affine)
+    affine, shear_degrees = geometry.orthonormal(affine, data.shape)
+    data, bias_strength = bias.correct(data, affine, preset.bias)
+    return data, affine, shear_degrees, bias_strength
+
+
+def read_sidecar(volume_path: Path) -> dict:
+    """Return what `align_and_draw` wrote beside a volume. Raises ImageError when it is missing or damaged."""
+    sidecar = volume_path.with_name(f"{bids.stem(volume_path)}.json")
+    try:
+        return json.loads(sidecar.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ImageError("NO_SIDECAR", f"{sidecar} cannot be read; run qcbench preprocess again ({error})") from error
 
 
 def output_paths(raw: Path, derivatives: Path) -> dict[str, Path]:
@@ -186,6 +205,11 @@ def _sidecar(path: Path, preset: Preset, preset_name: str, figures: dict, matrix
             **{name: metadata.version(name) for name in ("antspyx", "nibabel", "nilearn", "numpy", "scipy", "pillow")},
         },
     }
+
+
+def _is_scan(row: dict) -> bool:
+    """Return whether an image can be preprocessed; copies made by `simulate` are born so."""
+    return row["bids_path"] is not None and not (row["error"] or row["excluded_reason"])
 
 
 def _is_settled(row: dict, made: dict | None, study: Study, preset: str, retry: bool) -> bool:

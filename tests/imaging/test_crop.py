@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qcbench.imaging import crop, geometry
 from tests.imaging.conftest import MARKER_MM, paint
@@ -49,3 +51,39 @@ def test_a_volume_of_few_bright_voxels_does_not_divide_by_zero():
     volume = np.zeros((20, 20, 20), np.float32)
     volume[1, 1, 1] = 5
     assert crop.to_int16(volume)[0].max() == 1000
+
+
+@settings(max_examples=30, deadline=None)
+@given(shape=st.tuples(*[st.integers(1, 9)] * 3), factor=st.sampled_from([1, 2, 4]))
+def test_block_averages_keep_the_sum_and_pad_at_the_front(shape, factor):
+    data = np.random.default_rng(0).random(shape)
+    coarse = crop.block_average(data, factor)
+    assert coarse.shape == tuple(-(-size // factor) for size in shape)
+    assert coarse.sum() * factor**3 == pytest.approx(data.sum())
+    last = data[tuple(slice(max(0, size - factor), size) for size in shape)]
+    assert coarse[-1, -1, -1] * factor**3 == pytest.approx(last.sum())
+
+
+def test_min_max_uses_the_whole_range_of_the_image():
+    scaled = crop.min_max(np.array([[-7.0, 3.0], [13.0, 0.0]]))
+    assert (scaled.min(), scaled.max(), scaled.dtype) == (0, 1, np.float32)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_a_coarse_volume_gives_the_same_bytes_as_the_one_it_was_made_of(factor):
+    volume = np.random.default_rng(0).gamma(2, 150, geometry.CANONICAL_SHAPE).astype(np.int16)
+    from_fine = np.rint(255 * crop.block_average(crop.min_max(volume), factor))
+    from_coarse = np.rint(255 * crop.from_coarse_int16(crop.to_coarse_int16(volume, factor)))
+    assert np.abs(from_fine - from_coarse).max() <= 1
+    assert (from_fine != from_coarse).mean() < 0.01
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_the_coarse_grid_lies_over_the_fine_one(factor):
+    place = np.zeros(geometry.CANONICAL_SHAPE, np.float32)
+    place[80:88, 100:108, 60:68] = 1
+    fine = geometry.CANONICAL_AFFINE[:3, :3] @ np.argwhere(place).mean(axis=0) + geometry.CANONICAL_AFFINE[:3, 3]
+    coarse = crop.block_average(place, factor)
+    middle = (np.argwhere(coarse) * coarse[coarse > 0][:, None]).sum(axis=0) / coarse.sum()
+    affine = crop.coarse_affine(factor)
+    assert affine[:3, :3] @ middle + affine[:3, 3] == pytest.approx(fine, abs=1e-4)

@@ -2,18 +2,15 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from qcbench import images, store
 from qcbench.errors import ImageError, UsageError
+from qcbench.imaging import crop
 from qcbench.learn.datasets import (
     VolumeDataset,
-    block_average,
     build_cache,
     cache_volume,
     coarse_shape,
-    min_max,
     open_cache,
     to_unit,
 )
@@ -26,22 +23,6 @@ def two_volumes(study):
     return study
 
 
-@settings(max_examples=30, deadline=None)
-@given(shape=st.tuples(*[st.integers(1, 9)] * 3), factor=st.sampled_from([1, 2, 4]))
-def test_block_averages_keep_the_sum_and_pad_at_the_front(shape, factor):
-    data = np.random.default_rng(0).random(shape)
-    coarse = block_average(data, factor)
-    assert coarse.shape == tuple(-(-size // factor) for size in shape)
-    assert coarse.sum() * factor**3 == pytest.approx(data.sum())
-    last = data[tuple(slice(max(0, size - factor), size) for size in shape)]
-    assert coarse[-1, -1, -1] * factor**3 == pytest.approx(last.sum())
-
-
-def test_min_max_uses_the_whole_range_of_the_image():
-    scaled = min_max(np.array([[-7.0, 3.0], [13.0, 0.0]]))
-    assert (scaled.min(), scaled.max(), scaled.dtype) == (0, 1, np.float32)
-
-
 def test_a_spacing_that_is_not_cached_is_refused():
     with pytest.raises(UsageError, match="1, 2, 4 mm, got 3"):
         coarse_shape(3)
@@ -50,7 +31,7 @@ def test_a_spacing_that_is_not_cached_is_refused():
 def test_the_cache_holds_the_scaled_volume_as_bytes(two_volumes):
     summary = build_cache(two_volumes, spacing=1, image_ids=["b"], show_progress=False)
     cache = open_cache(two_volumes, spacing=1)
-    expected = np.rint(255 * min_max(head("bad", 1).astype(np.float32))).astype(np.uint8)
+    expected = np.rint(255 * crop.min_max(head("bad", 1).astype(np.float32))).astype(np.uint8)
     assert (summary.done, list(cache.rows)) == (1, ["b"])
     assert np.array_equal(cache.volume("b"), expected)
 

@@ -8,7 +8,7 @@ import pytest
 
 from qcbench import images, schema
 from qcbench.errors import ImageError, UsageError
-from qcbench.imaging import heads
+from qcbench.imaging import heads, simulate
 from qcbench.prepare import demonstration
 
 CORRUPT = "sub-demo00_ses-01_run-01_T1w"
@@ -80,13 +80,7 @@ def test_no_artefact_goes_with_gadolinium_alone(plan):
 
 
 def test_every_kind_of_straight_reject_is_planted(plan):
-    assert {row["kind"] for row in planted(plan) if row["straight_reject"]} == {
-        "tissue_map",
-        "skull_stripped",
-        "truncated",
-        "other_sequence",
-        "not_a_brain",
-    }
+    assert {row["kind"] for row in planted(plan) if row["straight_reject"]} == set(simulate.KINDS)
 
 
 def test_every_image_but_the_planted_one_can_be_read(warehouse):
@@ -115,7 +109,9 @@ def test_sidecars_are_complete_and_say_simulated(warehouse):
     folder, _ = warehouse
     for stem, sidecar in sidecars(folder).items():
         simulation = sidecar.pop("QcbenchSimulation")
-        assert set(simulation) - {"planted_fault"} == {"simulated", "derived_from", "planted", "seed", "from"}
+        of_grades = set() if simulation["planted"]["straight_reject"] else {"asked", "severity", "strengths", "figures"}
+        always = {"simulated", "derived_from", "planted", "seed", "from"}
+        assert set(simulation) - {"planted_fault"} - of_grades == always
         assert simulation["simulated"] is True
         assert simulation["derived_from"] is None
         assert simulation["from"] == "synthetic head"
