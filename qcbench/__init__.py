@@ -15,6 +15,7 @@ _HOMES = {
     "Study": "qcbench.study",
     "Labeller": "qcbench.widgets.labeller",
     "Slices": "qcbench.widgets.slices",
+    "WhatIf": "qcbench.widgets.whatif",
     **dict.fromkeys(
         (
             "init",

@@ -7,6 +7,8 @@ slice the patient's left is on the left (neurological convention), and the axial
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 
@@ -28,8 +30,12 @@ def screenshot(volume: np.ndarray) -> np.ndarray:
     """
     if volume.shape != CANONICAL_SHAPE:
         raise ValueError(f"a volume of {CANONICAL_SHAPE} is expected, got {volume.shape}")
-    white = _white(volume)
-    panels = [_enlarged(panel, white) for panel in central_slices(volume)]
+    return side_by_side(central_slices(volume), white_of(volume))
+
+
+def side_by_side(slices: Sequence[np.ndarray], white: float) -> np.ndarray:
+    """Return slices (rows from the top down, one pixel a voxel) as one picture; `white` is the value drawn white."""
+    panels = [_enlarged(panel, white) for panel in slices]
     height = max(panel.shape[0] for panel in panels)
     row = []
     for panel in panels:
@@ -46,7 +52,7 @@ def central_slices(volume: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return tuple(plane.T[::-1] for plane in (volume[i], volume[:, j], volume[:, :, k]))
 
 
-def _white(volume: np.ndarray) -> float:
+def white_of(volume: np.ndarray) -> float:
     """Return the value that is drawn white; any, when nothing is above 0."""
     for value in (np.percentile(volume, WHITE_PERCENTILE), volume.max()):
         if value > 0:

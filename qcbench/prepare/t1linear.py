@@ -192,7 +192,7 @@ def _sidecar(path: Path, preset: Preset, preset_name: str, figures: dict, matrix
         "Options": asdict(preset),
         "ResampledTo1mmFirst": False,
         "IntensityScale": scale,
-        "TemplateToScannerAffineRAS": np.round(matrix, 6).tolist(),
+        "TemplateToScannerAffineRAS": np.round(matrix, 9).tolist(),
         "Alignment": figures,
         "Screenshot": {
             "CutsMm": list(screenshot.CUTS_MM),

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
+from scipy.special import expit
 
 from qcbench.errors import UsageError
 from qcbench.imaging.heads import Head, smooth_noise
@@ -39,11 +40,11 @@ def _tissue_map(head: Head, rng: np.random.Generator) -> Head:
     level = (fluid, grey, white)[rng.integers(3)]
     tissue = ndimage.gaussian_filter(head.data, 0.5, truncate=3)
     if level == white:
-        likely = 1 / (1 + np.exp(-8 * (tissue - (grey + white) / 2) / (white - grey)))
+        likely = expit(8 * (tissue - (grey + white) / 2) / (white - grey))
     elif level == grey:
         likely = np.exp(-(((tissue - grey) / (0.5 * (white - grey))) ** 2))
     else:
-        likely = 1 / (1 + np.exp(8 * (tissue - (fluid + grey) / 2) / (grey - fluid)))
+        likely = expit(8 * ((fluid + grey) / 2 - tissue) / (grey - fluid))
     near = ndimage.binary_dilation(head.brain, iterations=2) if level == fluid else head.brain
     return replace(head, data=(likely * near * white).astype(np.float32))
 

@@ -1,0 +1,252 @@
+"""Copies of a study's scans: known, marked, resumable, and never given away by how they were made."""
+
+import json
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import fields
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+
+from qcbench import images, parallel, store
+from qcbench.annotate import queue
+from qcbench.errors import StudyError, UsageError
+from qcbench.imaging import crop, geometry, heads, register, simulate
+from qcbench.learn import datasets
+from qcbench.prepare import pool, t1linear, warehouse
+from qcbench.study import Study
+
+
+@pytest.fixture(scope="module")
+def template_study(tmp_path_factory):
+    """A study of two preprocessed people at 2.5 mm; where they lie is known, so nothing is registered."""
+    folder = tmp_path_factory.mktemp("pool")
+    source = folder / "source"
+    source.mkdir()
+    people = {}
+    for number in (1, 2):
+        head = heads.synthetic_head(seed=number, spacing_mm=(2.5, 2.5, 2.5))
+        images.save_volume(source / f"sub-{number:02d}_T1w.nii.gz", head.data.astype(np.int16), head.affine)
+        people[f"sub-{number:02d}_T1w"] = head
+    study = Study.create(folder / "study", raters=["alice"])
+    warehouse.ingest(study, source, min_slices=40, min_age=18, show_progress=False)
+    store.write(study, "preprocessed", [aligned(study, row, people) for row in store.rows(study, "images")])
+    return study
+
+
+def aligned(study, row, people):
+    """Preprocess one scan in this process, with the alignment that its maker knows."""
+    known = people[row["image_id"]].template_to_scanner
+    score = register.Score(**dict.fromkeys((field.name for field in fields(register.Score)), 0.9))
+    found = register.Alignment(template_to_scanner=known, score=score, n_starts=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(register, "register", lambda *arguments: found)
+        made = t1linear.align_and_draw(
+            study.absolute(row["bids_path"]), study.derivatives, t1linear.PRESETS["fast"], "fast"
+        )
+    paths = {name: study.relative(made.pop(name)) for name in ("volume_path", "screenshot_path")}
+    settled = {"preprocessing_preset": "fast", "source_voxels_sha256": row["voxels_sha256"], "error": None}
+    return {"image_id": row["image_id"], **made, **paths, **settled}
+
+
+@pytest.fixture
+def study(template_study, tmp_path):
+    shutil.copytree(template_study.folder, tmp_path / "study")
+    return Study(tmp_path / "study")
+
+
+def make(study, **options):
+    return pool.make_pool(study, **{"source": "all", "n": 4, "seed": 3, "show_progress": False, **options})
+
+
+def copies(study):
+    return [row for row in store.rows(study, "images") if row["simulated"]]
+
+
+def files(study):
+    return {path.name: path.read_bytes() for path in study.derivatives.rglob("*acq-sim*")}
+
+
+def test_copies_are_catalogued_with_what_is_in_them(study):
+    summary = make(study)
+    assert (summary.done, summary.failed) == (4, {})
+    rows = copies(study)
+    assert [row["image_id"] for row in rows] == [
+        "sub-01_acq-sim3_run-0001_T1w",
+        "sub-01_acq-sim3_run-0003_T1w",
+        "sub-02_acq-sim3_run-0002_T1w",
+        "sub-02_acq-sim3_run-0004_T1w",
+    ]
+    for row in rows:
+        truth = json.loads(row["simulation"])
+        assert row["derived_from"] == f"{row['participant_id']}_T1w" == truth["derived_from"]
+        assert truth["simulated"] is True
+        if not truth["planted"]["straight_reject"]:
+            assert set(truth["severity"]) == {"motion", "contrast", "noise"}
+            assert truth["planted"]["motion"] == simulate.grades.scales()["motion"].grade(truth["severity"]["motion"])
+    aligned = {row["image_id"]: row for row in store.rows(study, "preprocessed")}
+    for row in rows:
+        assert study.absolute(aligned[row["image_id"]]["screenshot_path"]).is_file()
+        volume = images.load_volume(study.absolute(aligned[row["image_id"]]["volume_path"]))
+        assert volume.data.shape == (169, 208, 179)
+        source = aligned[row["derived_from"]]
+        assert aligned[row["image_id"]]["alignment"] == source["alignment"]
+
+
+def test_a_copy_without_artefacts_and_surroundings_is_its_source_voxel_for_voxel(study, monkeypatch):
+    monkeypatch.setattr(simulate.copies, "surrounded", lambda head, seed: head)
+    good = {"straight_reject": False, "kind": None, "gadolinium": False, "motion": 0, "contrast": 0, "noise": 0}
+    monkeypatch.setattr(pool, "planted", lambda quality_class, rng: dict(good))
+    # Half of the good copies have an artefact too weak to be seen; these are made to have none.
+    monkeypatch.setattr(simulate.copies._Making, "reach", lambda self, characteristic, grade: None)
+    make(study, n=2)
+    aligned = {row["image_id"]: row for row in store.rows(study, "preprocessed")}
+    for row in copies(study):
+        ours, theirs = (
+            images.load_volume(study.absolute(aligned[name]["volume_path"]))
+            for name in (row["image_id"], row["derived_from"])
+        )
+        # The transform is kept with nine decimals: a voxel on the border between two steps may turn.
+        assert np.abs(ours.data - theirs.data).max() <= 1
+        assert (ours.data != theirs.data).mean() < 1e-5
+
+
+def test_every_class_is_drawn_evenly_and_gadolinium_goes_with_none():
+    plan = list(pool._plan(_two_sources(), n=800, seed=0))
+    truths = [image["planted"] for image in plan]
+    good = [truth for truth in truths if not truth["straight_reject"]]
+    tiers = [1 + max(truth[name] for name in ("motion", "contrast", "noise")) for truth in good]
+    assert len(truths) - len(good) == 200
+    assert [tiers.count(tier) for tier in (1, 2, 3)] == [200, 200, 200]
+    for tier in (1, 2, 3):
+        injected = [truth["gadolinium"] for truth, at in zip(good, tiers, strict=True) if at == tier]
+        assert 0.4 < np.mean(injected) < 0.6
+    assert {truth["kind"] for truth in truths if truth["straight_reject"]} == set(simulate.KINDS)
+    classes = {
+        place: {image["planted"]["straight_reject"] for image in plan if image["place"] == place} for place in (0, 1)
+    }
+    assert classes == {0: {True, False}, 1: {True, False}}
+
+
+def test_a_longer_plan_begins_like_a_shorter_one():
+    short, longer = (list(pool._plan(_two_sources(), n=n, seed=1)) for n in (5, 9))
+    assert longer[:5] == short
+    assert list(pool._plan(_two_sources(), n=5, seed=2)) != short
+
+
+def test_a_second_call_makes_nothing_and_a_longer_one_the_rest(study):
+    make(study, n=2)
+    before = files(study)
+    again = make(study, n=2)
+    assert (again.done, again.unchanged) == (0, 2)
+    more = make(study, n=3)
+    assert (more.done, more.unchanged) == (1, 2)
+    assert before.items() <= files(study).items()
+
+
+def test_a_lost_file_is_made_again_byte_for_byte(study):
+    make(study, n=2)
+    before = files(study)
+    lost = next(study.derivatives.rglob("*acq-sim3_run-0002*.nii.gz"))
+    lost.unlink()
+    assert make(study, n=2).done == 1
+    assert files(study) == before
+
+
+def test_the_same_seed_gives_the_same_bytes_on_any_executor(study, template_study, tmp_path):
+    shutil.copytree(template_study.folder, tmp_path / "other")
+    other = Study(tmp_path / "other")
+    make(study, executor=parallel.SerialExecutor())
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
+        make(other, executor=executor)
+    assert files(study) == files(other)
+
+
+@pytest.mark.parametrize("spacing", [2, 4])
+def test_coarse_copies_serve_the_cache_of_their_spacing(study, spacing):
+    make(study, n=2, spacing=1)
+    fine = datasets.build_cache(study, spacing=spacing, show_progress=False)
+    expected = {
+        row["image_id"]: datasets.open_cache(study, spacing=spacing).volume(row["image_id"]) for row in copies(study)
+    }
+    assert fine.failed == {}
+    make(study, n=2, spacing=spacing)
+    assert datasets.build_cache(study, spacing=spacing, show_progress=False).failed == {}
+    cache = datasets.open_cache(study, spacing=spacing)
+    for name, volume in expected.items():
+        assert np.abs(cache.volume(name).astype(int) - volume).max() <= 1
+    other = datasets.build_cache(study, spacing=1, show_progress=False)
+    assert set(other.failed) == set(expected)
+    assert "simulate for this spacing" in next(iter(other.failed.values()))
+
+
+def test_the_coarse_volume_lies_where_the_fine_one_does(study):
+    make(study, n=1, spacing=2)
+    (row,) = copies(study)
+    aligned = {entry["image_id"]: entry for entry in store.rows(study, "preprocessed")}
+    coarse = images.load_volume(study.absolute(aligned[row["image_id"]]["volume_path"]))
+    assert coarse.data.shape == (85, 104, 90)
+    assert np.allclose(coarse.affine, crop.coarse_affine(2))
+    assert geometry.axis_codes(coarse.affine) == "RAS"
+
+
+def test_no_rater_is_asked_to_label_a_copy_and_nobody_preprocesses_it(study):
+    make(study, n=2)
+    assert [image.image_id for image in queue.load(study, "alice")] == sorted(
+        ["sub-01_T1w", "sub-02_T1w"], key=lambda name: queue._place("alice", name)
+    )
+    summary = t1linear.preprocess(study, show_progress=False)
+    assert (summary.done, summary.unchanged) == (0, 2)
+
+
+def test_copies_are_made_from_the_tier_that_is_asked_for(study):
+    consensus = [
+        {
+            "image_id": name,
+            "straight_reject": False,
+            "gadolinium": False,
+            "motion": grade,
+            "contrast": 0,
+            "noise": 0,
+            "tier": 1 + grade,
+            "decided_by": "raters",
+            "reviewers": [],
+            "label_event_ids": [],
+            "stale": False,
+            "simulated": False,
+        }
+        for name, grade in (("sub-01_T1w", 0), ("sub-02_T1w", 2))
+    ]
+    store.write(study, "consensus", consensus)
+    make(study, source="tier1", n=2)
+    assert {row["derived_from"] for row in copies(study)} == {"sub-01_T1w"}
+    with pytest.raises(StudyError, match="no preprocessed scan of tier2"):
+        make(study, source="tier2")
+
+
+def test_a_source_that_is_lost_is_a_reason_for_its_copies_and_spares_the_rest(study):
+    (study.folder / "bids/sub-01/anat/sub-01_T1w.nii.gz").unlink()
+    summary = make(study, n=4)
+    assert summary.done == 2
+    assert sorted(summary.failed) == ["sub-01_acq-sim3_run-0001_T1w", "sub-01_acq-sim3_run-0003_T1w"]
+    assert "sub-01_T1w.nii.gz" in summary.failed["sub-01_acq-sim3_run-0001_T1w"]
+
+
+def test_options_that_make_no_sense_are_refused(study):
+    with pytest.raises(UsageError, match="spacing must be one of 1, 2, 4 mm, got 3"):
+        make(study, spacing=3)
+    with pytest.raises(UsageError, match="n must be 1 or more"):
+        make(study, n=0)
+    with pytest.raises(UsageError, match="all, tier1, tier2 or tier3; got 'good'"):
+        make(study, source="good")
+
+
+def _two_sources():
+    return [
+        {
+            "source": {"image_id": f"sub-{n}_T1w", "voxels_sha256": str(n)},
+            "aligned": {"preprocessing_preset": "fast"},
+        }
+        for n in (1, 2)
+    ]
