@@ -20,8 +20,8 @@ from qcbench.prepare import pool
 from qcbench.study import Study
 
 STRENGTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
-SEEDS = 2
-DRAWS = 10
+SEEDS = 1
+DRAWS = 8
 
 
 def main(study: Study, table_ids: list[str]) -> None:

@@ -27,6 +27,7 @@ def test_init_makes_a_study_and_says_what_comes_next(tmp_path):
         (["init", "{tmp}/s", "--raters", "Al Ice"], "lower-case"),
         (["import-labels", "{study}", "{tmp}/missing.csv"], "cannot be read"),
         (["train", "{study}"], "qcbench"),
+        (["simulate", "{study}", "--from", "all"], "qcbench ingest"),
         (["label", "{study}", "--rater", "mallory"], "'mallory' is no rater"),
     ],
 )

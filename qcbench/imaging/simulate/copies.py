@@ -40,7 +40,7 @@ ARTEFACTS: dict[str, dict[str, tuple[Degrade, float]]] = {
     "noise": {"noise": (signal.noise, 0.8), "spikes": (signal.spikes, 0.2)},
 }
 #: The strengths of an injection that are drawn: weaker ones would be seen by some raters only.
-_DOSES = (0.55, 1.0)
+_DOSES = (0.7, 1.0)
 _MOST_TRIES = 5
 
 
@@ -173,17 +173,16 @@ class _Making:
         family = ARTEFACTS[characteristic]
         shares = np.array([share for _, share in family.values()])
         order = [str(name) for name in rng.choice(list(family), len(family), replace=False, p=shares / shares.sum())]
-        low, high = grades.scales()[characteristic].draws[grade]
-        wanted = float(rng.uniform(low, high))
+        scale = grades.scales()[characteristic]
+        wanted = float(rng.uniform(*scale.draws[grade]))
         if grade == 0 and rng.random() < 0.5:
             return  # half of the good ones have nothing at all
         best = None
-        # Not every artefact can be severe; one that cannot on the table's heads is not tried on this one.
-        for name in (name for name in order if grades.curves()[name].max() >= low):
+        for name in (name for name in order if scale.can_draw(name, grade)):
             strength, made = self._search(characteristic, name, wanted, grade)
             if best is None or abs(made[2] - wanted) < abs(best[2][2] - wanted):
                 best = (name, strength, made)
-            if grades.scales()[characteristic].grade(made[2]) == grade:
+            if scale.grade(made[2]) == grade:
                 best = (name, strength, made)
                 break
         self.keep(characteristic, *best)

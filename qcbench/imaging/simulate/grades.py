@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
@@ -16,7 +17,7 @@ from qcbench.errors import UsageError
 class Scale:
     """The grades of one characteristic: its measure, where grades 1 and 2 begin, what is drawn for each.
 
-    `curves` holds, for each artefact, the median severity at `strengths`.
+    `only` names the grades for which an artefact is drawn, where that is not all of them.
     """
 
     characteristic: str
@@ -24,6 +25,11 @@ class Scale:
     visible: float
     severe: float
     draws: tuple[tuple[float, float], ...]
+    only: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def can_draw(self, artefact: str, grade: int) -> bool:
+        """Return whether an artefact is drawn for a grade: it may be, and heads of the table reached it."""
+        return grade in self.only.get(artefact, (0, 1, 2)) and curves()[artefact].max() >= self.draws[grade][0]
 
     def grade(self, severity: float) -> int:
         """Return 0, 1 or 2."""
@@ -40,6 +46,7 @@ def scales() -> dict[str, Scale]:
             visible=entry["visible"],
             severe=entry["severe"],
             draws=tuple(tuple(band) for band in entry["draws"]),
+            only=entry.get("only", {}),
         )
         for name, entry in _file("grades.toml").items()
     }

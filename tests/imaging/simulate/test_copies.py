@@ -159,6 +159,13 @@ def test_every_artefact_has_a_curve_and_every_grade_can_be_reached():
         assert highest > scale.draws[2][0]
 
 
+def test_an_artefact_that_cannot_show_a_grade_is_not_drawn_for_it():
+    scale = grades.scales()["motion"]
+    assert [scale.can_draw("wrap_around", grade) for grade in (0, 1, 2)] == [False, True, False]
+    assert [scale.can_draw("abrupt", grade) for grade in (0, 1, 2)] == [True, True, True]
+    assert not grades.scales()["contrast"].can_draw("thick_slices", 2)
+
+
 def test_a_first_guess_lies_on_the_curve():
     strength = grades.first_guess("noise", 0.3)
     assert np.interp(strength, grades.strengths(), grades.curves()["noise"]) == pytest.approx(0.3, abs=1e-3)
