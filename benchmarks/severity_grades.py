@@ -21,7 +21,7 @@ from qcbench.study import Study
 
 STRENGTHS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 SEEDS = 1
-DRAWS = 8
+DRAWS = 5
 
 
 def main(study: Study, table_ids: list[str]) -> None:

@@ -1,6 +1,6 @@
 """Measure how severe each artefact is at each strength, and write the table that strengths are guessed from.
 
-    python -m benchmarks.severity_table STUDY IMAGE_ID...
+    python -m benchmarks.severity_table STUDY IMAGE_ID... [--only ARTEFACT...]
 
 STUDY holds preprocessed good scans; the table in the package was made from the first four heads of
 ds000011 and four seeds. Rewrites qcbench/imaging/simulate/curves.toml; nothing else depends on chance.
@@ -24,7 +24,7 @@ SEEDS = (101, 102, 103, 104)
 TABLE = Path(grades.__file__).with_name("curves.toml")
 
 
-def main(study: Study, image_ids: list[str]) -> None:
+def main(study: Study, image_ids: list[str], only: list[str]) -> None:
     """Write the table; prints each artefact's row as it is made."""
     images = {row["image_id"]: row for row in store.rows(study, "images")}
     aligned = {row["image_id"]: row for row in store.rows(study, "preprocessed")}
@@ -35,6 +35,9 @@ def main(study: Study, image_ids: list[str]) -> None:
         if characteristic == "gadolinium":
             continue
         for name in family:
+            if only and name not in only:
+                lines.append(f"{name} = [{', '.join(f'{value:.4f}' for value in grades.curves()[name])}]")
+                continue
             rows = [
                 [
                     simulate.with_strengths(head, {name: s}, seed=seed, sight=sight).severity[characteristic]
@@ -56,4 +59,6 @@ def main(study: Study, image_ids: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Study(sys.argv[1]), sys.argv[2:])
+    given = sys.argv[2:]
+    until = given.index("--only") if "--only" in given else len(given)
+    main(Study(sys.argv[1]), given[:until], given[until + 1 :])

@@ -7,6 +7,7 @@ every table may hold further columns, but the ones listed here are always presen
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 #: Straight reject and gadolinium are yes/no; the three artefacts are graded 0, 1 or 2.
@@ -76,6 +77,12 @@ _GRADES = (
     _whole("contrast", "0 good, 1 poor in parts, 2 poor everywhere", choices=(0, 1, 2)),
     _whole("noise", "0 none, 1 present, 2 severe", choices=(0, 1, 2)),
 )
+
+
+def is_copy(row: Mapping[str, object]) -> bool:
+    """Return whether a row of `images` is a copy made by `simulate`: no scan of its own, its grades known."""
+    return bool(row["simulated"]) and row["bids_path"] is None
+
 
 IMAGES = TableSchema(
     name="images",

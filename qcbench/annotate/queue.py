@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from qcbench import store
+from qcbench import schema, store
 from qcbench.study import Study
 
 
@@ -48,13 +48,9 @@ def load(study: Study, rater: str) -> list[QueuedImage]:
     columns = ["image_id", "excluded_reason", "bids_path", "simulated"]
     catalogue = store.read(study, "images").select(columns).to_pylist()
     preprocessed = store.read(study, "preprocessed").select(["image_id", "screenshot_path"]).to_pylist()
-    # A copy made by `simulate` never was a scan of the study: its grades are known, nobody is asked for them.
-    excluded = {
-        row["image_id"]
-        for row in catalogue
-        if row["excluded_reason"] or (row["simulated"] and row["bids_path"] is None)
-    }
-    return order(preprocessed, rater=rater, excluded=excluded)
+    # Nobody is asked for the grades of a copy: they are known.
+    asked = {row["image_id"] for row in catalogue if not (row["excluded_reason"] or schema.is_copy(row))}
+    return order([row for row in preprocessed if row["image_id"] in asked], rater=rater)
 
 
 def _place(rater: str, image_id: str) -> bytes:

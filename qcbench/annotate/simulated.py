@@ -42,7 +42,12 @@ def label_all(study: Study, *, raters: tuple[str, ...] = RATERS, seed: int = 0) 
     """
     started = time.monotonic()
     planted = {row["image_id"]: _planted(row) for row in store.rows(study, "images")}
-    visible = sorted(row["image_id"] for row in store.rows(study, "preprocessed") if row["screenshot_path"])
+    copies = {row["image_id"] for row in store.rows(study, "images") if schema.is_copy(row)}
+    visible = sorted(
+        row["image_id"]
+        for row in store.rows(study, "preprocessed")
+        if row["screenshot_path"] and row["image_id"] not in copies
+    )
     hashes = {row["image_id"]: row["screenshot_sha256"] for row in store.rows(study, "preprocessed")}
     done = unchanged = 0
     for rater in raters:

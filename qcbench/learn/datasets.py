@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -105,8 +106,8 @@ def build_cache(
 ) -> Summary:
     """Write the volumes that the cache lacks; return how many, and which cannot be used and why.
 
-    Takes all preprocessed images or only `image_ids`. A volume whose file changed is written
-    again. Each worker holds one volume at a time (about 150 MB).
+    Takes all preprocessed images that are stored at 1 mm or at this spacing, or only `image_ids`.
+    A volume whose file changed is written again. Each worker holds one volume at a time (about 150 MB).
     """
     started = time.monotonic()
     shape = coarse_shape(spacing)
@@ -114,7 +115,7 @@ def build_cache(
     volumes = [
         row
         for row in store.require(study, "preprocessed", "preprocess")
-        if row["volume_path"] and (wanted is None or row["image_id"] in wanted)
+        if row["volume_path"] and (_serves(row, spacing) if wanted is None else row["image_id"] in wanted)
     ]
     path, index = _cache_path(study, spacing), _read_index(study, spacing)
     missing = _missing(study, volumes, path, spacing, index)
@@ -204,6 +205,12 @@ def _missing(study: Study, volumes: Sequence[Mapping], path: Path, spacing: int,
             entry["file"] = None
             missing.append({"image_id": volume["image_id"], "path": str(source), "row": entry["row"]})
     return missing
+
+
+def _serves(row: Mapping, spacing: int) -> bool:
+    """Return whether a volume may be cached at a spacing: copies for training were stored for one alone."""
+    stored = re.search(r"_res-(\d)x", row["volume_path"])
+    return stored is None or int(stored[1]) in (1, spacing)
 
 
 def _refuse_other_grid(volume: images.Volume, source: Path, spacing: int) -> None:

@@ -65,7 +65,7 @@ def preprocess(
     study = Study.of(study)
     if preset not in PRESETS:
         raise UsageError(f"there is no preset {preset!r}; there is {', '.join(PRESETS)}")
-    usable = [row for row in store.require(study, "images", "ingest") if _is_scan(row)]
+    usable = [row for row in store.require(study, "images", "ingest") if is_scan(row)]
     settled = {row["image_id"]: row for row in store.rows(study, "preprocessed")}
     todo = [row for row in usable if not _is_settled(row, settled.get(row["image_id"]), study, preset, retry)]
     bids.write_description(study.derivatives, name="T1w in MNI space and slices, by qcbench", derivative=True)
@@ -116,8 +116,6 @@ def align_and_draw(path: Path, derivatives: Path, preset: Preset, preset_name: s
 
     The volume is int16 with the intensities of `crop.to_int16`. Same file, same bytes.
     """
-    # One thread: ITK adds in the order in which threads end, and the last digits would change.
-    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
     data, affine, shear_degrees, bias_strength = corrected(path, preset)
     alignment = register.register(data, affine, preset.register)
     cropped = crop.to_canonical(data, affine, alignment.template_to_scanner)
@@ -154,6 +152,8 @@ def corrected(path: Path, preset: Preset) -> tuple[np.ndarray, np.ndarray, float
 
     Then come the shear that was removed (degrees) and the strength of the bias field.
     """
+    # One thread: ITK adds in the order in which threads end, and the last digits would change.
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
     volume = images.load_volume(path)
     data, affine = geometry.to_ras(volume.data, volume.affine)
     affine, shear_degrees = geometry.orthonormal(affine, data.shape)
@@ -170,9 +170,10 @@ def read_sidecar(volume_path: Path) -> dict:
         raise ImageError("NO_SIDECAR", f"{sidecar} cannot be read; run qcbench preprocess again ({error})") from error
 
 
-def output_paths(raw: Path, derivatives: Path) -> dict[str, Path]:
-    """Return where the derivatives of a raw BIDS image lie: `volume`, `sidecar` and `screenshot`."""
-    name = bids.parse(bids.stem(raw)).with_entities(space=template.SPACE, res="1x1x1")
+def output_paths(raw: str | Path, derivatives: Path, *, spacing: int = 1) -> dict[str, Path]:
+    """Return where the derivatives of a raw BIDS image (or image_id) lie: `volume`, `sidecar` and `screenshot`."""
+    resolution = "x".join([str(spacing)] * 3)
+    name = bids.parse(bids.stem(raw)).with_entities(space=template.SPACE, res=resolution)
     folder = derivatives / name.folder
     return {
         "volume": folder / f"{name}.nii.gz",
@@ -207,7 +208,7 @@ def _sidecar(path: Path, preset: Preset, preset_name: str, figures: dict, matrix
     }
 
 
-def _is_scan(row: dict) -> bool:
+def is_scan(row: dict) -> bool:
     """Return whether an image can be preprocessed; copies made by `simulate` are born so."""
     return row["bids_path"] is not None and not (row["error"] or row["excluded_reason"])
 

@@ -81,7 +81,7 @@ class WhatIf(Transport):
     and the tier. `model`, if given, takes the preprocessed voxels (float32, 169 x 208 x 179, their
     99.8th percentile 1000) and returns probabilities by name; they are shown for the original and
     the copy. What is wrong is said on the page (`problem`) in place of a traceback. For a person
-    who may know the images' ids; the page itself is told none.
+    who may know the images' ids: a problem names the image and the file.
     """
 
     _esm = static_text("transport.js", "whatif.js")

@@ -11,10 +11,10 @@ import pytest
 
 from qcbench import images, parallel, store
 from qcbench.annotate import queue
-from qcbench.errors import StudyError, UsageError
+from qcbench.errors import UsageError
 from qcbench.imaging import crop, geometry, heads, register, simulate
 from qcbench.learn import datasets
-from qcbench.prepare import pool, t1linear, warehouse
+from qcbench.prepare import draws, pool, t1linear, warehouse
 from qcbench.study import Study
 
 
@@ -72,18 +72,15 @@ def test_copies_are_catalogued_with_what_is_in_them(study):
     summary = make(study)
     assert (summary.done, summary.failed) == (4, {})
     rows = copies(study)
-    assert [row["image_id"] for row in rows] == [
-        "sub-01_acq-sim3_run-0001_T1w",
-        "sub-01_acq-sim3_run-0003_T1w",
-        "sub-02_acq-sim3_run-0002_T1w",
-        "sub-02_acq-sim3_run-0004_T1w",
-    ]
+    names = sorted(row["image_id"].split("_", 1)[1] for row in rows)
+    assert names == [f"acq-sim3_run-000{number}_T1w" for number in (1, 2, 3, 4)]
     for row in rows:
         truth = json.loads(row["simulation"])
         assert row["derived_from"] == f"{row['participant_id']}_T1w" == truth["derived_from"]
         assert truth["simulated"] is True
         if not truth["planted"]["straight_reject"]:
             assert set(truth["severity"]) == {"motion", "contrast", "noise"}
+            assert truth["added"] == truth["planted"]  # nobody judged the sources
             assert truth["planted"]["motion"] == simulate.grades.scales()["motion"].grade(truth["severity"]["motion"])
     aligned = {row["image_id"]: row for row in store.rows(study, "preprocessed")}
     for row in rows:
@@ -97,7 +94,7 @@ def test_copies_are_catalogued_with_what_is_in_them(study):
 def test_a_copy_without_artefacts_and_surroundings_is_its_source_voxel_for_voxel(study, monkeypatch):
     monkeypatch.setattr(simulate.copies, "surrounded", lambda head, seed: head)
     good = {"straight_reject": False, "kind": None, "gadolinium": False, "motion": 0, "contrast": 0, "noise": 0}
-    monkeypatch.setattr(pool, "planted", lambda quality_class, rng: dict(good))
+    monkeypatch.setattr(draws, "planted", lambda quality_class, rng: dict(good))
     # Half of the good copies have an artefact too weak to be seen; these are made to have none.
     monkeypatch.setattr(simulate.copies._Making, "reach", lambda self, characteristic, grade: None)
     make(study, n=2)
@@ -110,29 +107,6 @@ def test_a_copy_without_artefacts_and_surroundings_is_its_source_voxel_for_voxel
         # The transform is kept with nine decimals: a voxel on the border between two steps may turn.
         assert np.abs(ours.data - theirs.data).max() <= 1
         assert (ours.data != theirs.data).mean() < 1e-5
-
-
-def test_every_class_is_drawn_evenly_and_gadolinium_goes_with_none():
-    plan = list(pool._plan(_two_sources(), n=800, seed=0))
-    truths = [image["planted"] for image in plan]
-    good = [truth for truth in truths if not truth["straight_reject"]]
-    tiers = [1 + max(truth[name] for name in ("motion", "contrast", "noise")) for truth in good]
-    assert len(truths) - len(good) == 200
-    assert [tiers.count(tier) for tier in (1, 2, 3)] == [200, 200, 200]
-    for tier in (1, 2, 3):
-        injected = [truth["gadolinium"] for truth, at in zip(good, tiers, strict=True) if at == tier]
-        assert 0.4 < np.mean(injected) < 0.6
-    assert {truth["kind"] for truth in truths if truth["straight_reject"]} == set(simulate.KINDS)
-    classes = {
-        place: {image["planted"]["straight_reject"] for image in plan if image["place"] == place} for place in (0, 1)
-    }
-    assert classes == {0: {True, False}, 1: {True, False}}
-
-
-def test_a_longer_plan_begins_like_a_shorter_one():
-    short, longer = (list(pool._plan(_two_sources(), n=n, seed=1)) for n in (5, 9))
-    assert longer[:5] == short
-    assert list(pool._plan(_two_sources(), n=5, seed=2)) != short
 
 
 def test_a_second_call_makes_nothing_and_a_longer_one_the_rest(study):
@@ -177,8 +151,18 @@ def test_coarse_copies_serve_the_cache_of_their_spacing(study, spacing):
     for name, volume in expected.items():
         assert np.abs(cache.volume(name).astype(int) - volume).max() <= 1
     other = datasets.build_cache(study, spacing=1, show_progress=False)
-    assert set(other.failed) == set(expected)
-    assert "simulate for this spacing" in next(iter(other.failed.values()))
+    assert (other.failed, set(datasets.open_cache(study, spacing=1).rows) & set(expected)) == ({}, set())
+    asked_for = datasets.build_cache(study, spacing=1, image_ids=list(expected), show_progress=False)
+    assert "simulate for this spacing" in next(iter(asked_for.failed.values()))
+
+
+def test_copies_stored_at_another_spacing_are_stored_again(study):
+    make(study, n=1, spacing=1)
+    assert make(study, n=1, spacing=2).done == 1
+    assert make(study, n=1, spacing=1).done == 1
+    (row,) = copies(study)
+    aligned = {entry["image_id"]: entry for entry in store.rows(study, "preprocessed")}
+    assert "res-1x1x1" in aligned[row["image_id"]]["volume_path"]
 
 
 def test_the_coarse_volume_lies_where_the_fine_one_does(study):
@@ -200,37 +184,29 @@ def test_no_rater_is_asked_to_label_a_copy_and_nobody_preprocesses_it(study):
     assert (summary.done, summary.unchanged) == (0, 2)
 
 
-def test_copies_are_made_from_the_tier_that_is_asked_for(study):
-    consensus = [
-        {
-            "image_id": name,
-            "straight_reject": False,
-            "gadolinium": False,
-            "motion": grade,
-            "contrast": 0,
-            "noise": 0,
-            "tier": 1 + grade,
-            "decided_by": "raters",
-            "reviewers": [],
-            "label_event_ids": [],
-            "stale": False,
-            "simulated": False,
-        }
-        for name, grade in (("sub-01_T1w", 0), ("sub-02_T1w", 2))
-    ]
-    store.write(study, "consensus", consensus)
-    make(study, source="tier1", n=2)
-    assert {row["derived_from"] for row in copies(study)} == {"sub-01_T1w"}
-    with pytest.raises(StudyError, match="no preprocessed scan of tier2"):
-        make(study, source="tier2")
+def test_what_the_source_has_itself_counts_too(study):
+    judged = {"straight_reject": False, "gadolinium": True, "motion": 0, "contrast": 1, "noise": 0}
+    names = ("sub-01_T1w", "sub-02_T1w")
+    rest = {"decided_by": "raters", "reviewers": [], "label_event_ids": [], "stale": False, "simulated": False}
+    store.write(study, "consensus", [{"image_id": name, **judged, "tier": 2, **rest} for name in names])
+    make(study, source="tier2", n=4)
+    truths = [json.loads(row["simulation"]) for row in copies(study)]
+    good = [truth for truth in truths if not truth["planted"]["straight_reject"]]
+    assert len(good) == 3
+    for truth in good:
+        assert truth["source"] == judged
+        assert truth["planted"]["gadolinium"] is True
+        assert truth["planted"]["contrast"] == max(1, truth["added"]["contrast"])
+        assert truth["planted"]["noise"] == truth["added"]["noise"]
 
 
 def test_a_source_that_is_lost_is_a_reason_for_its_copies_and_spares_the_rest(study):
+    of_first = [image for image in draws.plan(draws.sources(study, "all"), n=4, seed=3) if image["place"] == 0]
     (study.folder / "bids/sub-01/anat/sub-01_T1w.nii.gz").unlink()
     summary = make(study, n=4)
-    assert summary.done == 2
-    assert sorted(summary.failed) == ["sub-01_acq-sim3_run-0001_T1w", "sub-01_acq-sim3_run-0003_T1w"]
-    assert "sub-01_T1w.nii.gz" in summary.failed["sub-01_acq-sim3_run-0001_T1w"]
+    assert 0 < summary.done == 4 - len(of_first)
+    assert sorted(summary.failed) == [image["image_id"] for image in of_first]
+    assert all("sub-01_T1w.nii.gz" in why for why in summary.failed.values())
 
 
 def test_options_that_make_no_sense_are_refused(study):
@@ -238,15 +214,5 @@ def test_options_that_make_no_sense_are_refused(study):
         make(study, spacing=3)
     with pytest.raises(UsageError, match="n must be 1 or more"):
         make(study, n=0)
-    with pytest.raises(UsageError, match="all, tier1, tier2 or tier3; got 'good'"):
-        make(study, source="good")
-
-
-def _two_sources():
-    return [
-        {
-            "source": {"image_id": f"sub-{n}_T1w", "voxels_sha256": str(n)},
-            "aligned": {"preprocessing_preset": "fast"},
-        }
-        for n in (1, 2)
-    ]
+    with pytest.raises(UsageError, match="seed 0 or more, got 4 and -1"):
+        make(study, seed=-1)

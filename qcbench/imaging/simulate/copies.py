@@ -15,7 +15,7 @@ import numpy as np
 from qcbench.errors import UsageError
 from qcbench.imaging.heads import Head
 from qcbench.imaging.simulate import contrast, gadolinium, grades, motion, signal
-from qcbench.imaging.simulate.rejects import straight_reject
+from qcbench.imaging.simulate.rejects import SCANS, straight_reject
 from qcbench.imaging.simulate.severity import Sight
 from qcbench.imaging.simulate.surroundings import surrounded
 
@@ -120,8 +120,13 @@ def plant(head: Head, planted: Mapping[str, object], *, seed: int, sight: Sight 
     `strengths`, `figures` and `asked` beside them.
     """
     if planted["straight_reject"]:
-        reject = straight_reject(head, kind=str(planted["kind"]), seed=seed)
-        return surrounded(reject, seed=seed), {"planted": dict(planted)}
+        kind = str(planted["kind"])
+        rng = np.random.default_rng([seed, *b"reject"])
+        # Scans that are rejected have moved and are noisy as others are; otherwise noise would speak for a scan.
+        poor = {name: int(rng.integers(0, 3)) for name in grades.scales()}
+        if kind in SCANS and rng.random() < 0.6:
+            head = draw(head, **poor, gadolinium=bool(rng.random() < 0.5), seed=seed, sight=sight).head
+        return surrounded(straight_reject(head, kind=kind, seed=seed), seed=seed), {"planted": dict(planted)}
     asked = {name: planted[name] for name in ("gadolinium", *grades.scales())}
     made = draw(head, **asked, seed=seed, sight=sight)
     truth = {
@@ -190,15 +195,19 @@ class _Making:
     def _search(self, characteristic: str, name: str, wanted: float, grade: int) -> tuple[float, tuple]:
         """Return the strength that shows the wanted severity, and what it made."""
         scale = grades.scales()[characteristic]
-        strength, relative = grades.first_guess(name, wanted), 1.0
+        strength, relative, best = grades.first_guess(name, wanted), 1.0, None
         for _ in range(_MOST_TRIES):
             made = self.attempt(characteristic, name, strength)
-            if scale.grade(made[2]) == grade or (strength >= 1 and made[2] < wanted):
+            if best is None or abs(made[2] - wanted) < abs(best[1][2] - wanted):
+                best = (strength, made)
+            if scale.grade(made[2]) == grade:
+                return strength, made
+            if strength >= 1 and made[2] < wanted:
                 break
             # This head and draw show more or less of the artefact than the table's: by that factor.
             relative *= max(made[2], 1e-3) / max(wanted, 1e-3)
             strength = grades.first_guess(name, wanted / relative)
-        return strength, made
+        return best
 
     def copy(self) -> Copy:
         """Return the copy with its measured grades."""

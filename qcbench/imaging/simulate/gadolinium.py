@@ -19,5 +19,5 @@ def gadolinium(head: Head, strength: float, rng: np.random.Generator) -> np.ndar
         return head.data
     white = head.levels[2]
     target = np.float32(brightness * white)
-    shine = np.clip(head.enhancement * patchy, 0, 1) * np.float32(share * min(1.0, strength))
+    shine = np.clip(head.enhancement * patchy, 0, 1) * np.float32(share * strength)
     return head.data + shine * np.clip(target - head.data, 0, None)

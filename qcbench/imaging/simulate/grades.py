@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,6 @@ class Scale:
     `only` names the grades for which an artefact is drawn, where that is not all of them.
     """
 
-    characteristic: str
     measure: str
     visible: float
     severe: float
@@ -41,7 +41,6 @@ def scales() -> dict[str, Scale]:
     """Return the committed scale of each graded characteristic."""
     return {
         name: Scale(
-            characteristic=name,
             measure=entry["measure"],
             visible=entry["visible"],
             severe=entry["severe"],
@@ -64,6 +63,12 @@ def strengths() -> np.ndarray:
     return np.array(_file("curves.toml")["strengths"])
 
 
+@cache
+def tables_sha256() -> str:
+    """Return a hash of both tables: copies graded by other tables are other copies."""
+    return hashlib.sha256(b"".join(_content(name) for name in ("grades.toml", "curves.toml"))).hexdigest()
+
+
 def first_guess(artefact: str, severity: float) -> float:
     """Return the strength (0 to 1) at which heads like those of the table show about that severity."""
     if artefact not in curves():
@@ -74,4 +79,8 @@ def first_guess(artefact: str, severity: float) -> float:
 
 
 def _file(name: str) -> dict:
-    return tomllib.loads(resources.files(__package__).joinpath(name).read_text(encoding="utf-8"))
+    return tomllib.loads(_content(name).decode("utf-8"))
+
+
+def _content(name: str) -> bytes:
+    return resources.files(__package__).joinpath(name).read_bytes()

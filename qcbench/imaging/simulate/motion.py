@@ -85,11 +85,12 @@ def wrap_around(head: Head, strength: float, rng: np.random.Generator) -> np.nda
     profile = (head.data > 0.2 * head.levels[2]).mean(axis=others)
     inside = np.flatnonzero(profile > 0.02)
     first, last = int(inside[0]), int(inside[-1]) + 1
-    left_out = strength * 0.45 * (last - first)
+    left_out = 0.45 * (last - first)
     low, high = first + share * left_out, last - (1 - share) * left_out
     data = np.moveaxis(head.data, axis, 0)
     folded = np.zeros_like(data)
-    start, stop = round(low), round(high)
+    # From the whole field, where only air is left out, to the smallest.
+    start, stop = round(strength * low), round(len(data) - strength * (len(data) - high))
     field = stop - start
     for shift in (-field, 0, field):
         begin, end = max(start + shift, 0), min(stop + shift, len(data))

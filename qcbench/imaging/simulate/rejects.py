@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.special import expit
 
 from qcbench.errors import UsageError
-from qcbench.imaging.heads import Head, smooth_noise
+from qcbench.imaging.heads import Head, rician, smooth_noise
 
 #: Brightness of air, bone, deep fluid, fluid, its border with grey matter, grey matter, white matter, fat
 #: and the brightest on another sequence; on a T1w image they rise in this order.
@@ -57,19 +57,23 @@ def _skull_stripped(head: Head, rng: np.random.Generator) -> Head:
 
 def _truncated(head: Head, rng: np.random.Generator) -> Head:
     """Cut the field of view through the brain from one of six sides."""
-    world, end = list(_SIDES.values())[rng.integers(len(_SIDES))]
+    lost = rng.uniform(0.3, 0.55)
+    windows = [_cut(head, *side, lost) for side in rng.permutation(list(_SIDES.values()))]
+    # Fewer than 40 slices would be left out of a study before anybody looks: another side, where one will do.
+    long_enough = [window for window in windows if all(len(range(*part.indices(2**20))) >= 48 for part in window)]
+    return windowed(head, (long_enough or windows)[0])
+
+
+def _cut(head: Head, world: int, end: int, lost: float) -> tuple[slice, slice, slice]:
+    """Return the window that is left when a share of the brain's length is lost at one end of an MNI axis."""
     to_scanner = head.template_to_scanner[:3, world]
     axis = int(np.argmax(np.abs(to_scanner @ head.affine[:3, :3]) / np.array(head.spacing_mm)))
     ascending = float(to_scanner @ head.affine[:3, axis]) > 0
-    others = tuple(other for other in range(3) if other != axis)
-    inside = np.flatnonzero(head.brain.any(axis=others))
-    lost = rng.uniform(0.3, 0.55)
+    inside = np.flatnonzero(head.brain.any(axis=tuple(other for other in range(3) if other != axis)))
     from_start = (end < 0) == ascending
     cut = round(inside[0] + (lost if from_start else 1 - lost) * (inside[-1] - inside[0]))
-    # Fewer than 40 slices would be left out of the study before anybody looks.
-    size, fewest = head.data.shape[axis], min(48, head.data.shape[axis])
-    keep = slice(min(cut, size - fewest), size) if from_start else slice(0, max(cut, fewest))
-    return windowed(head, tuple(keep if other == axis else slice(None) for other in range(3)))
+    keep = slice(cut, head.data.shape[axis]) if from_start else slice(0, cut)
+    return tuple(keep if other == axis else slice(0, head.data.shape[other]) for other in range(3))
 
 
 def _other_sequence(head: Head, rng: np.random.Generator, sequence: str) -> Head:
@@ -94,7 +98,7 @@ def _melon(head: Head, rng: np.random.Generator) -> Head:
     data = np.interp(radius, *knots).astype(np.float32)
     seeds = ndimage.gaussian_filter(rng.standard_normal(data.shape, dtype=np.float32), 2.0, truncate=2.5)
     data[(radius < 0.4) & (seeds > 1.6 * seeds.std())] = 0.25
-    return replace(head, data=data * (1 + 0.05 * seeds / seeds.std()) * np.float32(head.levels[2]))
+    return _received(head, data * (1 + 0.05 * seeds / seeds.std()) * np.float32(head.levels[2]), rng)
 
 
 def _bottle(head: Head, rng: np.random.Generator) -> Head:
@@ -113,7 +117,13 @@ def _bottle(head: Head, rng: np.random.Generator) -> Head:
         )
         data = np.where((first + second < width**2) & (radius < 0.95), np.float32(rng.uniform(0, 0.7)), data)
     data = ndimage.gaussian_filter(data * head.levels[2], 0.6)
-    return replace(head, data=data * (1 + np.float32(0.1) * smooth_noise(data.shape, (2, 2, 2), rng)))
+    return _received(head, data * (1 + np.float32(0.1) * smooth_noise(data.shape, (2, 2, 2), rng)), rng)
+
+
+def _received(head: Head, data: np.ndarray, rng: np.random.Generator) -> Head:
+    """Return an object with the noise of a scan, in it and in the air about it; some have much of it."""
+    sd = rng.uniform(0.01, 0.03) if rng.random() < 0.6 else rng.uniform(0.03, 0.25)
+    return replace(head, data=rician(data.astype(np.float32), sd * head.levels[2], rng))
 
 
 def _ellipsoid(head: Head, rng: np.random.Generator, radii_mm, power: float = 2.0) -> np.ndarray:
@@ -149,3 +159,5 @@ _MAKERS: dict[str, Callable[[Head, np.random.Generator], Head]] = {
 }
 #: Kinds of straight reject that can be made of a head.
 KINDS = tuple(_MAKERS)
+#: Those that are scans of a head, and so may have moved or be noisy as any scan.
+SCANS = ("skull_stripped", "truncated", *_SEQUENCES)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from qcbench.errors import ImageError
 from qcbench.imaging.geometry import CANONICAL_AFFINE, CANONICAL_SHAPE, canonical_index
 from qcbench.imaging.heads import Head
 from qcbench.imaging.screenshot import CUTS_MM, WHITE_PERCENTILE
@@ -29,6 +30,12 @@ class Sight:
 
     def __init__(self, head: Head) -> None:
         fluid, grey, white = head.levels
+        if not head.brain.any() or not 0 <= fluid < grey < white:
+            raise ImageError(
+                "NO_TISSUE",
+                "no brain with fluid, grey and white matter of different brightness was found; "
+                "take a T1w scan of a whole brain",
+            )
         self._white = white
         self._coordinates = _coordinates(head)
         self.brain = [plane > 0.5 for plane in self._sample(head.brain.astype(np.float32))]
@@ -42,6 +49,8 @@ class Sight:
             inside & (np.abs(plane - 1) < self.separation / 2)
             for plane, inside in zip(self.untouched, self.brain, strict=True)
         ]
+        if not any(grey.any() and white.any() for grey, white in zip(self._grey, self._is_white, strict=True)):
+            raise ImageError("NO_TISSUE", "the three central slices show no grey beside white matter; is it aligned?")
         outside = [~ndimage.binary_dilation(plane > 0.15, iterations=6) for plane in self.untouched]
         in_field = [plane > 0.5 for plane in self._sample(np.ones(head.data.shape, np.float32))]
         self._air = [away & seen for away, seen in zip(outside, in_field, strict=True)]

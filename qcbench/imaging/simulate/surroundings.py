@@ -7,6 +7,7 @@ instead of the artefact. Nothing here interpolates.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -14,29 +15,39 @@ import numpy as np
 from qcbench.imaging.heads import Head
 from qcbench.imaging.simulate.rejects import windowed
 
-#: Voxels that may be missing on each side.
-_MOST_MARGIN = 6
+#: Room (mm) that may be missing on each side, and what stays about the brain in any case.
+_MOST_MARGIN_MM, _ABOUT_BRAIN_MM = 8.0, 4.0
+#: The most that is taken off as black, relative to white matter: about the noise of a good scan.
+_MOST_FLOOR = 0.03
 
 
 def surrounded(head: Head, *, seed: int) -> Head:
-    """Return the head in the surroundings that belong to a seed, with the brain untouched."""
+    """Return the head in the surroundings that belong to a seed; no part of the brain is left out."""
     rng = np.random.default_rng([seed, *b"surroundings"])
-    margins, wedge_mm = rng.integers(0, _MOST_MARGIN + 1, (2, 3)), rng.uniform((-6, 4), (8, 18))
-    defaced, floor, gain = rng.random() < 0.4, max(0.0, rng.uniform(-1, 1.5)), rng.uniform(100, 1000)
+    margins_mm, wedge = rng.uniform(0, _MOST_MARGIN_MM, (2, 3)), rng.uniform((-6, 4), (8, 18))
+    defaced, floor, gain = rng.random() < 0.4, max(0.0, rng.uniform(-1, 1)), rng.uniform(100, 1000)
     data = head.data
     if defaced:
-        data = data * ~_face(head, *wedge_mm)
+        data = data * ~_face(head, *wedge)
     if floor:
-        # Some scanners subtract the noise floor before they store magnitudes, some do not.
-        data = np.clip(data - np.float32(floor * _air_level(data)), 0, None)
+        # Some scanners subtract a noise floor before they store magnitudes, some do not. The level is
+        # drawn and not measured: a measured one would differ between the classes.
+        data = np.clip(data - np.float32(floor * _MOST_FLOOR * head.levels[2]), 0, None)
     scale = np.float32(gain / head.levels[2])
     levels = tuple(float(level * scale) for level in head.levels)
-    low, high = margins
-    keep = tuple(
-        slice(int(first), int(max(size - last, first + 16)))
-        for first, last, size in zip(low, high, data.shape, strict=True)
-    )
-    return windowed(replace(head, data=data * scale, levels=levels), keep)
+    return windowed(replace(head, data=data * scale, levels=levels), _window(head, margins_mm))
+
+
+def _window(head: Head, margins_mm: np.ndarray) -> tuple[slice, slice, slice]:
+    """Return what is left of each axis when margins are cut off that spare the brain."""
+    window = []
+    for axis, (size, step_mm) in enumerate(zip(head.data.shape, head.spacing_mm, strict=True)):
+        inside = np.flatnonzero(head.brain.any(axis=tuple(other for other in range(3) if other != axis)))
+        first, last = (inside[0], inside[-1] + 1) if inside.size else (size // 4, size - size // 4)
+        about = math.ceil(_ABOUT_BRAIN_MM / step_mm)
+        low, high = np.round(margins_mm[:, axis] / step_mm).astype(int)
+        window.append(slice(int(max(0, min(low, first - about))), int(min(size, max(size - high, last + about)))))
+    return tuple(window)
 
 
 def _face(head: Head, tilt_mm: float, clearance_mm: float) -> np.ndarray:
@@ -50,12 +61,5 @@ def _face(head: Head, tilt_mm: float, clearance_mm: float) -> np.ndarray:
         np.expand_dims(np.float32(step) * row, [other for other in range(3) if other != axis])
         for axis, (step, row) in enumerate(zip(slope, index, strict=True))
     )
-    brain_ends = float(place[head.brain].max()) if head.brain.any() else 60.0
+    brain_ends = float(place[head.brain].max()) if head.brain.any() else 55.0
     return place > max(brain_ends, 55.0) + clearance_mm
-
-
-def _air_level(data: np.ndarray) -> float:
-    """Return the brightness of the air: the median of the darkest half of the voxels that are not 0."""
-    thinned = data[::4, ::4, ::4]
-    positive = thinned[thinned > 0]
-    return float(np.median(positive[positive <= np.median(positive)])) if positive.size else 0.0

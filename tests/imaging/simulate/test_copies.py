@@ -99,6 +99,15 @@ def test_gadolinium_brightens_vessels_and_leaves_the_rest(head):
     assert copy.grades == {"contrast": 0, "motion": 0, "noise": 0}
 
 
+def test_the_strengths_on_record_make_the_same_voxels(head, sight, monkeypatch):
+    monkeypatch.setattr(simulate.copies, "_MOST_TRIES", 2)
+    for seed in range(4):
+        drawn = simulate.draw(head, motion=2, contrast=1, noise=1, seed=seed, sight=sight)
+        again = simulate.with_strengths(head, drawn.strengths, seed=seed, sight=sight)
+        # Strengths are kept with four decimals.
+        assert again.severity == pytest.approx(drawn.severity, abs=0.01)
+
+
 @pytest.mark.parametrize("wrong_by", [0.25, 3.0])
 def test_a_first_guess_that_is_far_off_is_mended(head, sight, monkeypatch, wrong_by):
     right = grades.first_guess
@@ -137,6 +146,7 @@ class TestPlant:
     def test_a_straight_reject_has_surroundings_too(self, head, monkeypatch):
         calls = []
         monkeypatch.setattr(simulate.copies, "surrounded", lambda head, seed: calls.append(seed) or head)
+        monkeypatch.setattr(simulate.copies, "straight_reject", lambda head, kind, seed: head)
         for kind in simulate.KINDS:
             asked = {"straight_reject": True, "kind": kind, "gadolinium": False, "motion": 0, "contrast": 0, "noise": 0}
             _, truth = simulate.plant(head, asked, seed=8)

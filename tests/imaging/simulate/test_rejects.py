@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qcbench.errors import UsageError
-from qcbench.imaging import simulate
+from qcbench.imaging import heads, simulate
 
 SEEDS = (0, 1, 2)
 
@@ -26,7 +26,8 @@ def test_a_skull_stripped_image_has_a_brain_and_no_scalp(head):
     assert (stripped.data[~head.brain] > 0).mean() < 0.05
 
 
-def test_heads_are_truncated_from_every_side_and_keep_forty_slices(head):
+def test_heads_are_truncated_from_every_side_and_keep_forty_slices():
+    head = heads.synthetic_head(seed=1, spacing_mm=(1.6, 2.0, 2.0))
     sides = set()
     for seed in range(40):
         cut = simulate.straight_reject(head, kind="truncated", seed=seed)
@@ -37,6 +38,19 @@ def test_heads_are_truncated_from_every_side_and_keep_forty_slices(head):
         assert min(cut.data.shape) >= 40
         sides.add((axis, np.allclose(cut.affine, head.affine)))
     assert len(sides) == 6
+
+
+def test_a_head_of_few_thick_slices_still_loses_brain(head):
+    thick = heads.synthetic_head(seed=2, spacing_mm=(4.0, 2.5, 2.5))
+    for seed in range(12):
+        cut = simulate.straight_reject(thick, kind="truncated", seed=seed)
+        assert cut.brain.sum() < 0.8 * thick.brain.sum()
+
+
+@pytest.mark.parametrize("kind", ["melon", "bottle", "t2_like", "truncated"])
+def test_a_scan_of_anything_has_noise_in_its_air(head, kind):
+    data = simulate.straight_reject(head, kind=kind, seed=0).data
+    assert (data == 0).mean() < 0.01
 
 
 def test_what_is_left_of_a_truncated_head_stays_at_its_place(head):

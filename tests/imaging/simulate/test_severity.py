@@ -8,6 +8,7 @@ import torch
 from scipy import ndimage
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from qcbench.errors import ImageError
 from qcbench.imaging import simulate
 from qcbench.imaging.geometry import canonical_index
 from qcbench.imaging.simulate import severity
@@ -24,6 +25,13 @@ def test_the_slices_are_those_that_raters_see(head, sight):
     assert np.allclose(sight.untouched[0][j], sight.untouched[1][i], atol=1e-5)
     white = np.concatenate([p[b] for p, b in zip(sight.untouched, sight.brain, strict=True)])
     assert np.percentile(white, 90) == pytest.approx(1, abs=0.1)
+
+
+def test_what_has_no_tissue_is_refused(head):
+    with pytest.raises(ImageError, match="NO_TISSUE"):
+        simulate.Sight(replace(head, brain=np.zeros_like(head.brain)))
+    with pytest.raises(ImageError, match="NO_TISSUE"):
+        simulate.Sight(replace(head, levels=(1.0, 1.0, 1.0)))
 
 
 def test_no_change_measures_zero(sight):
