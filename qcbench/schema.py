@@ -81,7 +81,7 @@ _GRADES = (
 
 def is_copy(row: Mapping[str, object]) -> bool:
     """Return whether a row of `images` is a copy made by `simulate`: no scan of its own, its grades known."""
-    return bool(row["simulated"]) and row["bids_path"] is None
+    return bool(row["simulated"] and row["derived_from"]) and row["bids_path"] is None
 
 
 IMAGES = TableSchema(

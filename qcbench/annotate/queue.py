@@ -45,7 +45,7 @@ def load(study: Study, rater: str) -> list[QueuedImage]:
     Raises StudyError when the study does not know the rater.
     """
     study.require_rater(rater)
-    columns = ["image_id", "excluded_reason", "bids_path", "simulated"]
+    columns = ["image_id", "excluded_reason", "bids_path", "simulated", "derived_from"]
     catalogue = store.read(study, "images").select(columns).to_pylist()
     preprocessed = store.read(study, "preprocessed").select(["image_id", "screenshot_path"]).to_pylist()
     # Nobody is asked for the grades of a copy: they are known.

@@ -1,6 +1,7 @@
 """Alice labels in JupyterLab, where a stray key deletes cells and restarts kernels."""
 
 import json
+import time
 import string
 
 import pytest
@@ -22,7 +23,15 @@ def save(desk):
 
 
 def cells(lab):
-    return ["".join(cell["source"]) for cell in json.loads(lab.notebook.read_text())["cells"]]
+    """The cells as saved; JupyterLab saves by itself too, and a file that is being written is no JSON yet."""
+    for _ in range(50):
+        try:
+            content = json.loads(lab.notebook.read_text())
+        except json.JSONDecodeError:
+            time.sleep(0.2)
+        else:
+            return ["".join(cell["source"]) for cell in content["cells"]]
+    raise AssertionError(f"{lab.notebook} holds no JSON for ten seconds")
 
 
 def test_five_labels_survive_a_reload_one_is_changed_and_no_key_reaches_the_notebook(labelling_study, lab, desk):

@@ -16,6 +16,8 @@ def labelling_study(study):
     images.save_png(path, np.zeros((4, 12), dtype="uint8"))
     row = {"image_id": "sub-secret", "screenshot_path": study.relative(path), "preprocessing_preset": "drawn"}
     store.write(study, "preprocessed", [row])
+    scan = {"image_id": "sub-secret", "participant_id": "sub-secret", "source_path": "x", "simulated": False}
+    store.write(study, "images", [scan])
     return study
 
 
