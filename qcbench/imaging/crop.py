@@ -66,7 +66,7 @@ def coarse_affine(factor: int) -> np.ndarray:
     """Return the affine of the canonical grid after `block_average`.
 
     >>> coarse_affine(2)[:3, 3].tolist()
-    [-84.5, -118.5, -77.5]
+    [-84.5, -118.5, -78.5]
     """
     affine = CANONICAL_AFFINE @ np.diag([factor, factor, factor, 1.0])
     in_front = [-size % factor for size in CANONICAL_SHAPE]

@@ -1,8 +1,8 @@
 """Alice labels in JupyterLab, where a stray key deletes cells and restarts kernels."""
 
 import json
-import time
 import string
+import time
 
 import pytest
 
