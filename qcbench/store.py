@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from qcbench import durable, schema
+from qcbench import durable, schema, seals
 from qcbench.errors import StudyError, TableError
 from qcbench.study import Study
 
@@ -123,8 +123,9 @@ class _Collected(list):
 class SegmentLog:
     """A log of events in parquet segments: one folder a session, one writer a folder.
 
-    `append` returns once the row is on the disk. A segment takes 256 rows and is then never
-    written again. Without locks and without appending to a file, so that it is safe on NFS.
+    `append` returns once the row is on the disk. A segment takes 256 rows, is then sealed
+    (`seals`) and never written again. Without locks and without appending to a file, so that it
+    is safe on NFS.
     """
 
     ROWS_A_SEGMENT = 256
@@ -135,6 +136,7 @@ class SegmentLog:
         # Never into a segment that stands there already, whoever wrote it.
         self._number = 1 + max((int(path.stem[4:]) for path in self.folder.glob("seg-*.parquet")), default=-1)
         self._rows: list[dict] = []
+        self._full: bytes | None = None  # a whole segment without its seal
         # Arrow's first conversion looks for pandas, a third of a second: now, not at the first label.
         _to_arrow([], self._table, self.folder)
 
@@ -147,25 +149,43 @@ class SegmentLog:
         waiting = [dict(row) for row in new]
         while waiting:
             if len(self._rows) >= self.ROWS_A_SEGMENT:
+                self._seal()
                 self._number, self._rows = self._number + 1, []
             room = self.ROWS_A_SEGMENT - len(self._rows)
             extended, waiting = [*self._rows, *waiting[:room]], waiting[room:]
-            path = self.folder / f"seg-{self._number:06d}.parquet"
-            _refuse_bad_rows(extended, self._table, path)
-            durable.write_bytes(path, _to_bytes(_to_arrow(extended, self._table, path)))
+            _refuse_bad_rows(extended, self._table, self._path)
+            content = _to_bytes(_to_arrow(extended, self._table, self._path))
+            durable.write_bytes(self._path, content)
             self._rows = extended
+            if len(extended) == self.ROWS_A_SEGMENT:
+                self._full = content
+                with suppress(OSError):  # the rows are safe; the seal is tried again before the next segment
+                    self._seal()
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / f"seg-{self._number:06d}.parquet"
+
+    def _seal(self) -> None:
+        if self._full is not None:
+            seals.seal(self._path, self._full)
+            self._full = None
 
 
 def read_log(folder: Path, name: str) -> tuple[list[dict], list[str]]:
     """Return the events below a folder, oldest session first, and what could not be read.
 
-    A damaged segment is named and left out; the others still count. An event that was written
-    twice (the browser sent it again) is returned once.
+    A damaged segment is named and left out; the others still count. So is what was changed or
+    removed since it was sealed. An event that was written twice (the browser sent it again) is
+    returned once.
     """
     table = _schema(name)
     events: dict[object, dict] = {}
-    damaged = []
-    for path in sorted(folder.rglob("seg-*.parquet")):
+    paths = sorted(folder.rglob("seg-*.parquet"))
+    damaged = [
+        words for session in sorted({path.parent for path in folder.rglob("seg-*")}) for words in seals.broken(session)
+    ]
+    for path in paths:
         try:
             for row in _read_file(path, table).to_pylist():
                 events.setdefault(row["event_id"], row)
@@ -183,7 +203,8 @@ def label_events(study: Study, rater: str) -> list[dict]:
     events, damaged = read_log(study.label_folder(rater), "label_events")
     if damaged:
         raise TableError(
-            "; ".join(damaged) + ". Restore the segment from a backup, or move it out of labels/ to go on without it."
+            f"{'; '.join(damaged)}. Restore it from a backup. To go on without it, move the segment out of labels/ "
+            f"and let its seal, if it has one, end in {seals.LOST}."
         )
     return events
 
@@ -196,12 +217,17 @@ def labels(study: Study, raters: Iterable[str] | None = None, *, purpose: str = 
     """
     folded = []
     for rater in study.all_raters if raters is None else raters:
-        by_image: dict[str, list[dict]] = {}
-        for event in label_events(study, rater):
-            if event["purpose"] == purpose:
-                by_image.setdefault(event["image_id"], []).append(event)
-        folded += [_current(versions, study) for versions in by_image.values()]
+        folded += fold(label_events(study, rater), study, purpose=purpose)
     return sorted(folded, key=lambda row: (row["image_id"], row["rater"]))
+
+
+def fold(events: Iterable[dict], study: Study, *, purpose: str = "label") -> list[dict]:
+    """Return the label that counts for each image, of all events of one rater."""
+    by_image: dict[str, list[dict]] = {}
+    for event in events:
+        if event["purpose"] == purpose:
+            by_image.setdefault(event["image_id"], []).append(event)
+    return [_current(versions, study) for versions in by_image.values()]
 
 
 def stale_consensus(study: Study) -> set[str]:

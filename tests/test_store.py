@@ -194,7 +194,9 @@ def test_the_current_label_does_not_depend_on_the_order_of_the_files(tmp_path_fa
 
 def test_a_segment_is_not_overwritten_when_an_earlier_one_was_moved_away(study):
     write_events(study, [event(number, image_id=f"image-{number}") for number in range(300)])
-    (study.label_folder("alice") / "session" / "seg-000000.parquet").unlink()
+    folder = study.label_folder("alice") / "session"
+    (folder / "seg-000000.parquet").unlink()
+    (folder / "seg-000000.seal").rename(folder / "seg-000000.seal.lost")
     write_events(study, [event(300, image_id="image-300")])
     kept = {row["event_id"] for row in store.label_events(study, "alice")}
     assert kept == {f"event-{number}" for number in range(256, 301)}
