@@ -137,6 +137,17 @@ PREPROCESSED = TableSchema(
     ),
 )
 
+SAMPLE = TableSchema(
+    name="sample",
+    key=("image_id",),
+    columns=(
+        _text("image_id", required=True),
+        _text("participant_id", required=True),
+        _whole("seed", "of the draw", required=True),
+        Column(name="drawn_at", dtype="timestamp", required=True),
+    ),
+)
+
 LABEL_EVENTS = TableSchema(
     name="label_events",
     key=("event_id",),
@@ -286,6 +297,7 @@ TABLES = {
     for table in (
         IMAGES,
         PREPROCESSED,
+        SAMPLE,
         LABEL_EVENTS,
         LABELS,
         REVIEW_EVENTS,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import tomllib
 from collections.abc import Sequence
 from functools import cached_property
@@ -18,6 +19,7 @@ from qcbench.errors import StudyError
 
 _RATER = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _OPEN_REVIEWS = "open_reviews"
+_REPEAT_SHARE = 0.05
 
 
 class Study:
@@ -25,6 +27,9 @@ class Study:
 
     Raises StudyError when the folder is no study or study.toml is wrong; the message says what
     to do. All paths in tables are relative to `folder`, so that a study can be moved.
+
+    `repeat_share` of the images are shown twice to a rater; `order_file` is the CSV file that
+    gives the order of labelling, or None; `salt` goes into what stands for an image in a browser.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -43,6 +48,13 @@ class Study:
         self._protocol_source = document.get("protocol", "t1w-warehouse")
         if not isinstance(self._protocol_source, str):
             raise StudyError(f"{path}: protocol must be a name or a file, got {self._protocol_source!r}")
+        self.repeat_share = document.get("repeat_share", _REPEAT_SHARE)
+        if type(self.repeat_share) not in (int, float) or not 0 <= self.repeat_share <= 0.5:
+            raise StudyError(f"{path}: repeat_share must be a number from 0 to 0.5, got {self.repeat_share!r}")
+        self.order_file = document.get("order")
+        if self.order_file is not None and not isinstance(self.order_file, str):
+            raise StudyError(f"{path}: order must be a CSV file in the study folder, got {self.order_file!r}")
+        self.salt = str(document.get("salt", ""))
 
     @classmethod
     def create(
@@ -70,6 +82,10 @@ class Study:
             "# What qcbench knows of this study. Everything else in the folder is a table or an image.",
             f"raters = {json.dumps(list(raters))}",
             f"protocol = {json.dumps(source)}",
+            "# The share of images that raters see a second time, unannounced, for intra-rater agreement.",
+            f"repeat_share = {_REPEAT_SHARE}",
+            "# Keeps the ids of images out of raters' browsers. Do not change it while raters work.",
+            f"salt = {json.dumps(secrets.token_hex(16))}",
         ]
         if consensus_raters is not None:
             lines += [
@@ -172,9 +188,13 @@ def _raters(value: object, path: Path, entry: str) -> tuple[str, ...]:
 
 
 def _own_protocol(folder: Path, source: str) -> str:
-    """Check the protocol; copy a file into the study, so that the study can be moved."""
-    protocol.load(source)
+    """Check the protocol; copy a file and its exemplars into the study, so that the study can be moved."""
+    checked = protocol.load(source)
     if not str(source).endswith(".toml"):
         return source
-    durable.write_bytes(folder / "protocol.toml", Path(source).read_bytes())
-    return "protocol.toml"
+    # Pictures keep their place beside the file, whose bytes are part of the protocol's hash; in a
+    # folder of their own, because their names could be those of the study's files.
+    for picture in checked.exemplars:
+        durable.write_bytes(folder / "protocol" / picture, (Path(source).parent / picture).read_bytes())
+    durable.write_bytes(folder / "protocol" / "protocol.toml", Path(source).read_bytes())
+    return "protocol/protocol.toml"

@@ -1,14 +1,16 @@
 """One rater's labelling session as a state machine: messages in, messages out, no widget.
 
 The browser is not trusted: whatever a message claims is checked here, and neither identity nor
-image ids nor paths travel in either direction. An image has a random key that lives as long as
-the session.
+image ids nor paths travel in either direction. An image has a key that cannot be guessed, comes
+with the picture alone, and is the same for every session of a rater: a label that could not be
+saved is sent again to the next kernel, and still belongs to the picture that was on the screen.
 
     from the browser                                      to the browser
     hello                                                 state, or problem
     goto     position, missing                            image (with the PNG as buffer), one each
     painted  key
     label    key, event_id, replaces, answers, ...        ack when it is on the disk, else nack
+    defer    key                                          deferred when it is on the disk
     summary                                               summary
     ping                                                  pong
 
@@ -19,10 +21,11 @@ accepted as it is. Anything else that cannot be acted on is answered with ``refu
 from __future__ import annotations
 
 import hashlib
-import secrets
+import hmac
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from datetime import datetime
 from typing import NamedTuple
 
 from qcbench import images
@@ -58,19 +61,24 @@ class Session:
         journal: Journal,
         protocol: Protocol,
         read_screenshot: Callable[[QueuedImage], bytes],
+        *,
+        salt: str = "",
     ) -> None:
         self._journal = journal
         self._protocol = protocol
         self._read_screenshot = read_screenshot
-        self._queue = {secrets.token_hex(8): image for image in images_to_label}
+        self._desk = _opaque(salt, "desk", journal.rater)
+        self._queue = {
+            _opaque(salt, journal.rater, *image.slot, image.screenshot_sha256): image for image in images_to_label
+        }
         self._walk: list[str] = []
-        self._sent_sha256: dict[str, str] = {}
         self._painted: set[str] = set()
         self._answer = {
             "hello": self._hello,
             "goto": self._goto,
             "painted": self._paint,
             "label": self._label,
+            "defer": self._defer,
             "summary": self._summary,
             "ping": lambda message: [Outgoing({"kind": "pong"})],
         }
@@ -93,6 +101,7 @@ class Session:
             Journal(study, rater),
             study.protocol,
             lambda image: images.read_png(study.absolute(image.screenshot_path)),
+            salt=study.salt,
         )
 
     def receive(self, message: object) -> list[Outgoing]:
@@ -107,30 +116,34 @@ class Session:
             return [Outgoing({"kind": "refused", "why": str(refusal)})]
 
     def _hello(self, message: dict) -> list[Outgoing]:
-        """Start or resume: the images labelled before, as they were labelled, then those that wait."""
-        keys = {image.image_id: key for key, image in self._queue.items()}
-        before = [keys[image_id] for image_id in self._journal.labelled() if image_id in keys]
-        labelled = set(before)
-        self._walk = before + [key for key in self._queue if key not in labelled]
+        """Start or resume: what was labelled before, in that order, what waits, and what was put off."""
+        self._journal.refresh()
+        keys = {image.slot: key for key, image in self._queue.items()}
+        before = [keys[slot] for slot in self._journal.labelled() if slot in keys]
+        put_off = [keys[slot] for slot in self._journal.deferred() if slot in keys]
+        placed = {*before, *put_off}
+        self._walk = before + [key for key in self._queue if key not in placed] + put_off
         state = {
             "kind": "state",
             "rater": self._journal.rater,
             "protocol": _for_display(self._protocol),
+            "desk": self._desk,
             "total": len(self._walk),
             "cursor": len(before),
+            "n_deferred": len(put_off),
+            "done_today": self._journal.n_on(datetime.now().astimezone()),
             "ahead": AHEAD,
             "behind": BEHIND,
         }
         return [Outgoing(state)]
 
     def _goto(self, message: dict) -> list[Outgoing]:
-        position = self._position(message.get("position"))
+        self._position(message.get("position"))
         missing = message.get("missing")
         if not isinstance(missing, list) or len(missing) > AHEAD + BEHIND + 1:
-            raise Refused("goto names the missing positions around its own")
+            raise Refused(f"goto names at most {AHEAD + BEHIND + 1} missing positions")
         wanted = [self._position(place) for place in missing]
-        near = range(max(position - BEHIND, 0), min(position + AHEAD + 1, len(self._walk)))
-        return [self._picture(place) for place in wanted if place in near]
+        return [self._picture(place) for place in wanted if place < len(self._walk)]
 
     def _position(self, value: object) -> int:
         if type(value) is not int or not 0 <= value <= len(self._walk):
@@ -140,33 +153,47 @@ class Session:
     def _picture(self, position: int) -> Outgoing:
         key = self._walk[position]
         image = self._queue[key]
-        content = {"kind": "image", "position": position, "key": key, "label": self._earlier(image.image_id)}
+        content = {"kind": "image", "position": position, "key": key, "label": self._earlier(image)}
         try:
             png = self._read_screenshot(image)
+            if hashlib.sha256(png).hexdigest() != image.screenshot_sha256:
+                raise ImageError("CHANGED", f"{image.screenshot_path} is not the picture that preprocess drew")
         except (ImageError, StudyError):
             # The reason names the file, and file names hold participant ids.
             return Outgoing({**content, "error": "the picture is missing or damaged; tell the coordinator"})
-        self._sent_sha256[key] = hashlib.sha256(png).hexdigest()
         return Outgoing(content, png)
 
-    def _earlier(self, image_id: str) -> dict | None:
-        event = self._journal.current(image_id)
+    def _earlier(self, image: QueuedImage) -> dict | None:
+        event = self._journal.current(image.slot)
         if event is None:
             return None
         return {
             "event_id": event["event_id"],
-            "answers": self._journal.answers(image_id),
+            "answers": self._journal.answers(image.slot),
             "comment": event["comment"] or "",
             "saved_at": event["saved_at"].isoformat(timespec="seconds"),
-            "n_revisions": self._journal.n_revisions(image_id),
+            "n_revisions": self._journal.n_revisions(image.slot),
         }
 
     def _paint(self, message: dict) -> list[Outgoing]:
-        key = message.get("key")
-        if not isinstance(key, str) or key not in self._sent_sha256:
-            raise Refused("the picture that was painted is none that was sent")
-        self._painted.add(key)
+        """Note that a picture was on the screen; its key is the proof that it was sent."""
+        self._painted.add(self._known(message.get("key")))
         return []
+
+    def _defer(self, message: dict) -> list[Outgoing]:
+        key = self._known(message.get("key"))
+        try:
+            self._journal.defer(self._queue[key].slot)
+        except OSError as error:
+            raise Refused(
+                f"it cannot be put off: the disk refused ({error.strerror or 'input/output error'})"
+            ) from error
+        return [Outgoing({"kind": "deferred", "key": key})]
+
+    def _known(self, key: object) -> str:
+        if not isinstance(key, str) or key not in self._queue:
+            raise Refused("the picture is none that was sent")
+        return key
 
     def _label(self, message: dict) -> list[Outgoing]:
         event_id = read_event_id(message)
@@ -188,7 +215,7 @@ class Session:
             raise Refused("the label is for an image that is not in this session; load the page again")
         known = self._journal.find(submission.event_id)
         if known is not None:
-            if known["image_id"] != image.image_id:
+            if (known["image_id"], known["purpose"]) != image.slot:
                 raise Refused("this event id belongs to another image")
             return self._ack(known)
         if submission.key not in self._painted:
@@ -197,7 +224,7 @@ class Session:
 
     def _replace(self, submission: Submission, image: QueuedImage) -> Outgoing:
         """Write the label if it replaces exactly the version that counts now."""
-        current = self._journal.current(image.image_id)
+        current = self._journal.current(image.slot)
         if submission.replaces and self._journal.find(submission.replaces) is None:
             return _nack(submission.event_id, "the label that this one replaces is not saved yet", retry=True)
         if submission.replaces != (current and current["event_id"]):
@@ -210,9 +237,9 @@ class Session:
             raise Refused(str(error)[:_WHY_LIMIT]) from error
         event = self._journal.append(
             event_id=submission.event_id,
-            image_id=image.image_id,
+            slot=image.slot,
             label=label,
-            screenshot_sha256=self._sent_sha256[submission.key],
+            screenshot_sha256=image.screenshot_sha256,
             supersedes=submission.replaces,
             comment=submission.comment,
             reason=submission.reason,
@@ -223,13 +250,14 @@ class Session:
 
     def _ack(self, event: Mapping[str, object]) -> Outgoing:
         saved_at = event["saved_at"].isoformat(timespec="seconds")
-        return Outgoing({"kind": "ack", "event_id": event["event_id"], "saved_at": saved_at})
+        elsewhere = self._journal.labelled_elsewhere((event["image_id"], event["purpose"]))
+        return Outgoing({"kind": "ack", "event_id": event["event_id"], "saved_at": saved_at, "elsewhere": elsewhere})
 
     def _summary(self, message: dict) -> list[Outgoing]:
         """Count the rater's own labels: straight rejects, and the others by tier."""
         counts: Counter = Counter()
         for image in self._queue.values():
-            answers = self._journal.answers(image.image_id)
+            answers = self._journal.answers(image.slot)
             if answers is None:
                 counts["waiting"] += 1
                 continue
@@ -238,6 +266,11 @@ class Session:
             ]
             counts[ended[0] if ended else f"tier {self._protocol.tier(answers)}"] += 1
         return [Outgoing({"kind": "summary", "counts": dict(sorted(counts.items()))})]
+
+
+def _opaque(salt: str, *texts: str) -> str:
+    """Return what stands for the texts in a browser: the same each time, and nothing can be read from it."""
+    return hmac.new(salt.encode(), "\n".join(texts).encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def _nack(event_id: str, why: str, *, retry: bool) -> Outgoing:

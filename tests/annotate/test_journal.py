@@ -16,8 +16,8 @@ REJECTED = {"straight_reject": True, "gadolinium": None, "motion": None, "contra
 
 def test_an_event_is_stamped_with_who_when_and_under_which_protocol(study):
     journal = Journal(study, "alice")
-    journal.append(event_id="e1", image_id="i1", label=GRADED, screenshot_sha256="abc", seconds=2.5, comment="x")
-    journal.append(event_id="e2", image_id="i2", label=REJECTED)
+    journal.append(event_id="e1", slot=("i1", "label"), label=GRADED, screenshot_sha256="abc", seconds=2.5, comment="x")
+    journal.append(event_id="e2", slot=("i2", "label"), label=REJECTED)
     first, second = store.label_events(study, "alice")
     assert (first["rater"], first["source"], first["purpose"]) == ("alice", "rater", "label")
     assert [first["sequence"], second["sequence"]] == [0, 1]
@@ -36,36 +36,38 @@ def test_opening_a_journal_writes_nothing(study):
 
 def test_an_event_id_that_is_known_writes_no_second_row(study):
     journal = Journal(study, "alice")
-    journal.append(event_id="e1", image_id="i1", label=GRADED)
-    again = journal.append(event_id="e1", image_id="i1", label=REJECTED)
+    journal.append(event_id="e1", slot=("i1", "label"), label=GRADED)
+    again = journal.append(event_id="e1", slot=("i1", "label"), label=REJECTED)
     assert again["straight_reject"] is False
-    Journal(study, "alice").append(event_id="e1", image_id="i1", label=REJECTED)
+    Journal(study, "alice").append(event_id="e1", slot=("i1", "label"), label=REJECTED)
     assert len(store.label_events(study, "alice")) == 1
 
 
 def test_a_later_session_knows_the_labels_and_their_order(study):
     journal = Journal(study, "alice")
-    journal.append(event_id="e1", image_id="i9", label=GRADED)
-    journal.append(event_id="e2", image_id="i1", label=REJECTED)
-    journal.append(event_id="e3", image_id="i9", label={**GRADED, "noise": 0}, supersedes="e1", reason="wrong key")
+    journal.append(event_id="e1", slot=("i9", "label"), label=GRADED)
+    journal.append(event_id="e2", slot=("i1", "label"), label=REJECTED)
+    journal.append(
+        event_id="e3", slot=("i9", "label"), label={**GRADED, "noise": 0}, supersedes="e1", reason="wrong key"
+    )
     later = Journal(study, "alice")
-    assert later.labelled() == ("i9", "i1")
-    assert later.current("i9")["event_id"] == "e3"
-    assert later.answers("i9")["noise"] == 0
-    assert later.n_revisions("i9") == 1
-    assert later.answers("i1") == {"straight_reject": True}
-    assert later.answers("i5") is None
+    assert later.labelled() == (("i9", "label"), ("i1", "label"))
+    assert later.current(("i9", "label"))["event_id"] == "e3"
+    assert later.answers(("i9", "label"))["noise"] == 0
+    assert later.n_revisions(("i9", "label")) == 1
+    assert later.answers(("i1", "label")) == {"straight_reject": True}
+    assert later.answers(("i5", "label")) is None
 
 
 def test_a_rater_never_meets_the_labels_of_another(study):
-    Journal(study, "bob").append(event_id="e1", image_id="i1", label=GRADED)
+    Journal(study, "bob").append(event_id="e1", slot=("i1", "label"), label=GRADED)
     journal = Journal(study, "alice")
     assert journal.labelled() == ()
     assert journal.find("e1") is None
 
 
 def test_a_damaged_segment_of_another_rater_does_not_matter(study):
-    Journal(study, "bob").append(event_id="e1", image_id="i1", label=GRADED)
+    Journal(study, "bob").append(event_id="e1", slot=("i1", "label"), label=GRADED)
     next(study.label_folder("bob").rglob("*.parquet")).write_bytes(b"PAR1 damaged")
     assert Journal(study, "alice").labelled() == ()
     with pytest.raises(TableError, match="seg-000000"):
@@ -80,9 +82,9 @@ def test_a_full_disk_leaves_nothing_behind_and_the_label_can_be_sent_again(study
 
     with monkeypatch.context() as broken, pytest.raises(OSError, match="No space"):
         broken.setattr(durable, "write_bytes", full)
-        journal.append(event_id="e1", image_id="i1", label=GRADED)
-    assert journal.current("i1") is None
-    journal.append(event_id="e1", image_id="i1", label=GRADED)
+        journal.append(event_id="e1", slot=("i1", "label"), label=GRADED)
+    assert journal.current(("i1", "label")) is None
+    journal.append(event_id="e1", slot=("i1", "label"), label=GRADED)
     assert [event["sequence"] for event in store.label_events(study, "alice")] == [0]
 
 
@@ -97,7 +99,7 @@ def test_criteria_of_other_protocols_are_kept_as_json(tmp_path):
     (tmp_path / "mine.toml").write_text(text)
     study = Study.create(tmp_path / "study", raters=["alice"], protocol=str(tmp_path / "mine.toml"))
     label = study.protocol.check({"gadolinium": False, "motion": 0, "contrast": 0, "ghosting": 2})
-    Journal(study, "alice").append(event_id="e1", image_id="i1", label=label)
+    Journal(study, "alice").append(event_id="e1", slot=("i1", "label"), label=label)
     [event] = store.label_events(study, "alice")
     assert json.loads(event["answers"]) == {"ghosting": 2}
-    assert Journal(study, "alice").answers("i1")["ghosting"] == 2
+    assert Journal(study, "alice").answers(("i1", "label"))["ghosting"] == 2

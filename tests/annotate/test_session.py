@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import os
 import tempfile
 import uuid
@@ -21,9 +22,19 @@ MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def open_session(study, n=5, read=lambda image: PNG + image.image_id.encode()):
-    waiting = [QueuedImage(image_id=f"sub-{number:03d}", screenshot_path=f"{number}.png") for number in range(n)]
-    return Session(waiting, Journal(study, "alice"), study.protocol, read)
+def picture(image):
+    return PNG + image.image_id.encode()
+
+
+def queued(number, purpose="label"):
+    image_id = f"sub-{number:03d}"
+    sha256 = hashlib.sha256(PNG + image_id.encode()).hexdigest()
+    return QueuedImage(image_id=image_id, screenshot_path=f"{number}.png", screenshot_sha256=sha256, purpose=purpose)
+
+
+def open_session(study, n=5, read=picture, repeats=()):
+    waiting = [*map(queued, range(n)), *(queued(number, "repeat") for number in repeats)]
+    return Session(waiting, Journal(study, "alice"), study.protocol, read, salt="salt")
 
 
 def ask(session, **message):
@@ -96,9 +107,11 @@ def test_a_label_for_a_picture_that_was_not_painted_waits(study, session):
     assert store.label_events(study, "alice") == []
 
 
-def test_a_picture_counts_as_painted_only_after_it_was_sent(session):
-    other = session._walk[4]
-    assert ask(session, kind="painted", key=other)["kind"] == "refused"
+def test_no_key_is_known_before_its_picture_was_sent(session):
+    answers = [*session.receive({"kind": "hello"}), *session.receive({"kind": "goto", "position": 0, "missing": [0]})]
+    told = " ".join(str(answer.content) for answer in answers)
+    assert [key for key in session._walk if key in told] == [session._walk[0]]
+    assert ask(session, kind="painted", key="0" * 32)["kind"] == "refused"
 
 
 def test_the_label_belongs_to_the_key_it_carries_and_not_to_the_place(study, session):
@@ -219,10 +232,94 @@ def test_a_damaged_picture_is_told_without_naming_it_and_takes_no_label(study):
     assert send(session, label(image))["kind"] == "nack"
 
 
-def test_pictures_are_sent_only_around_the_place_asked_for(session):
-    answers = session.receive({"kind": "goto", "position": 0, "missing": [0, 3, 4]})
-    assert [answer.content["position"] for answer in answers] == [0, 3]
+def test_any_six_pictures_can_be_asked_for_at_once_and_no_more(study):
+    session = open_session(study, 9)
+    session.receive({"kind": "hello"})
+    answers = session.receive({"kind": "goto", "position": 0, "missing": [0, 8, 4, 9]})
+    assert [answer.content["position"] for answer in answers] == [0, 8, 4]
     assert all(answer.buffer.startswith(PNG) for answer in answers)
+    assert ask(session, kind="goto", position=0, missing=list(range(7)))["kind"] == "refused"
+
+
+def test_a_picture_that_was_drawn_anew_since_is_not_shown(study):
+    session = open_session(study, read=lambda image: PNG + b"another")
+    session.receive({"kind": "hello"})
+    assert "damaged" in show(session, 0)["error"]
+
+
+def test_a_label_that_the_dead_kernel_never_got_is_saved_by_the_next(study, session):
+    message = label(show(session, 1))
+    later = open_session(study)
+    assert later.receive({"kind": "painted", "key": message["key"]}) == []
+    assert send(later, message)["kind"] == "ack"
+    [event] = store.label_events(study, "alice")
+    assert (event["image_id"], event["event_id"]) == ("sub-001", message["event_id"])
+
+
+def test_a_label_that_the_dead_kernel_saved_without_telling_is_no_second_row(study, session):
+    message = label(show(session, 1))
+    send(session, message)
+    later = open_session(study)
+    assert send(later, message)["kind"] == "ack"
+    assert len(store.label_events(study, "alice")) == 1
+
+
+def test_a_key_says_nothing_and_is_the_same_for_the_next_kernel_but_not_for_another_rater(study):
+    def keys(rater):
+        return Session([queued(0)], Journal(study, rater), study.protocol, picture, salt="salt")._queue.keys()
+
+    assert keys("alice") == keys("alice") != keys("bob")
+    assert all(len(key) == 32 and set(key) <= set("0123456789abcdef") for key in keys("alice"))
+
+
+def test_two_pages_of_one_rater_both_save_and_the_second_is_told(study, session):
+    other = open_session(study)
+    other.receive({"kind": "hello"})
+    first, second = label(show(session, 0)), label(show(other, 0), {"straight_reject": True})
+    assert send(session, first)["elsewhere"] is False
+    assert send(other, second)["elsewhere"] is True
+    assert send(other, label(show(other, 1)))["elsewhere"] is False
+    assert len(store.label_events(study, "alice")) == 3
+    current = {row["image_id"]: row["event_id"] for row in store.labels(study)}
+    assert current["sub-000"] == second["event_id"]
+    assert state(session)["cursor"] == 2
+
+
+def test_an_image_that_was_put_off_comes_last_in_the_next_session_until_it_is_labelled(study, session):
+    for position in (3, 1):
+        assert ask(session, kind="defer", key=show(session, position)["key"])["kind"] == "deferred"
+    send(session, label(show(session, 0)))
+    later = open_session(study)
+    assert (state(later)["cursor"], state(later)["n_deferred"]) == (1, 2)
+    assert [later._queue[key].image_id for key in later._walk] == [
+        "sub-000",
+        "sub-002",
+        "sub-004",
+        "sub-003",
+        "sub-001",
+    ]
+    send(later, label(show(later, 4)))
+    assert state(open_session(study))["n_deferred"] == 1
+
+
+def test_a_repeat_looks_like_any_image_and_is_noted_as_a_repeat(study):
+    session = open_session(study, n=2, repeats=[0])
+    session.receive({"kind": "hello"})
+    send(session, label(show(session, 0)))
+    again = show(session, 2)
+    assert again["label"] is None
+    assert send(session, label(again, {**GRADES, "noise": 2}))["kind"] == "ack"
+    events = store.label_events(study, "alice")
+    assert [(event["image_id"], event["purpose"]) for event in events] == [("sub-000", "label"), ("sub-000", "repeat")]
+    [counts] = store.labels(study, ["alice"])
+    assert (counts["noise"], counts["n_revisions"]) == (0, 0)
+    assert state(open_session(study, n=2, repeats=[0]))["cursor"] == 2
+
+
+def test_what_was_labelled_today_is_counted(study, session):
+    assert state(session)["done_today"] == 0
+    send(session, label(show(session, 0)))
+    assert state(open_session(study))["done_today"] == 1
 
 
 def test_the_summary_counts_the_own_labels_by_tier(session):
@@ -241,7 +338,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-kinds = st.sampled_from(["hello", "goto", "painted", "label", "summary", "ping", "_esm", "update"])
+kinds = st.sampled_from(["hello", "goto", "painted", "label", "defer", "summary", "ping", "_esm", "update"])
 fields = ["key", "event_id", "replaces", "answers", "comment", "reason", "seconds", "display", "position", "missing"]
 
 
