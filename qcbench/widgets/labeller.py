@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from qcbench.annotate.session import Session
-from qcbench.errors import QcbenchError
+from qcbench.errors import QcbenchError, StudyError
 from qcbench.study import Study
 from qcbench.widgets.transport import Transport, static_text
+
+
+#: Where a JupyterHub and an authenticating proxy in front of voila leave the name of who logged in.
+_LOGGED_IN = ("JUPYTERHUB_USER", "HTTP_X_FORWARDED_USER")
 
 
 class Labeller(Transport):
     """The labelling page of one rater, in a notebook or under voila.
 
-    ``Labeller(study, rater="alice")``. Who labels is decided here, never by the page. When the
-    study, the rater or the screenshots are missing, the page says so (`problem`) in place of a
-    traceback, and nothing can be labelled. Every label is on the disk before the page shows it
-    as saved.
+    ``Labeller(study, rater="alice")``. Who labels is decided here, never by the page: neither the
+    address nor a message is asked, and where a JupyterHub or a proxy knows who is there, it must
+    agree. When the study, the rater or the screenshots are missing, the page says so (`problem`)
+    in place of a traceback, and nothing can be labelled. Every label is on the disk before the
+    page shows it as saved.
     """
 
     _esm = static_text("transport.js", "labeller_view.js", "labeller_pictures.js", "labeller.js")
@@ -28,6 +34,7 @@ class Labeller(Transport):
         self.problem: str | None = None
         self._session: Session | None = None
         try:
+            _refuse_another(rater)
             self._session = Session.open(Study.of(study), rater)
         except QcbenchError as error:
             self.problem = str(error)
@@ -37,3 +44,14 @@ class Labeller(Transport):
         if self._session is None:
             return [({"kind": "problem", "why": self.problem}, None)]
         return self._session.receive(message)
+
+
+def _refuse_another(rater: str) -> None:
+    """Raise StudyError when this page was opened by somebody who logged in under another name."""
+    for source in _LOGGED_IN:
+        name = os.environ.get(source)
+        if name and name != rater:
+            raise StudyError(
+                f"this page is for rater {rater!r}, but {name!r} logged in ({source}). "
+                "Everybody labels under their own name: log in as the rater, or ask the coordinator."
+            )

@@ -50,6 +50,14 @@ _TEMPLATE = """\
 {%- endblock notebook_css -%}
 """
 
+#: Runs voila so that it ends with us, whatever ends us: on Linux the kernel sends it SIGTERM (1 is PR_SET_PDEATHSIG).
+_VOILA = """\
+import ctypes, runpy, signal, sys
+if hasattr(ctypes.CDLL(None), "prctl"):
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+runpy.run_module("voila", run_name="__main__", alter_sys=True)
+"""
+
 #: The cells of the notebooks that can be served; notebooks/ holds the same for JupyterLab.
 _CELLS = {
     "02_label.ipynb": (
@@ -118,7 +126,7 @@ def running(
         log = folder / "voila.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "voila", str(_lay_out(folder, notebook, port, token))],
+                [sys.executable, "-c", _VOILA, str(_lay_out(folder, notebook, port, token))],
                 env=_environment(folder, study, rater),
                 cwd=folder / "pages",
                 stdin=subprocess.DEVNULL,

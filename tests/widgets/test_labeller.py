@@ -13,8 +13,12 @@ def labelling_study(study):
     import numpy as np
 
     path = study.derivatives / "sub-secret.png"
-    images.save_png(path, np.zeros((4, 12), dtype="uint8"))
-    row = {"image_id": "sub-secret", "screenshot_path": study.relative(path), "preprocessing_preset": "drawn"}
+    row = {
+        "image_id": "sub-secret",
+        "screenshot_path": study.relative(path),
+        "screenshot_sha256": images.save_png(path, np.zeros((4, 12), dtype="uint8")),
+        "preprocessing_preset": "drawn",
+    }
     store.write(study, "preprocessed", [row])
     scan = {"image_id": "sub-secret", "participant_id": "sub-secret", "source_path": "x", "simulated": False}
     store.write(study, "images", [scan])
@@ -61,3 +65,19 @@ def test_the_labelling_kernel_stays_small():
     heavy = ["pandas", "torch", "ants", "nibabel", "matplotlib", "sklearn", "scipy", "PIL"]
     found = subprocess.run([sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True)
     assert found.stdout.split() == []
+
+
+@pytest.mark.parametrize("source", ["JUPYTERHUB_USER", "HTTP_X_FORWARDED_USER"])
+def test_who_logged_in_under_another_name_cannot_label(labelling_study, monkeypatch, source):
+    monkeypatch.setenv(source, "mallory")
+    assert "'mallory' logged in" in Labeller(labelling_study, rater="alice").problem
+    monkeypatch.setenv(source, "alice")
+    assert Labeller(labelling_study, rater="alice").problem is None
+
+
+def test_the_address_of_the_page_names_no_rater(labelling_study, monkeypatch, sent):
+    monkeypatch.setenv("QUERY_STRING", "rater=bob")
+    monkeypatch.setenv("VOILA_REQUEST_URL", "http://127.0.0.1/?rater=bob")
+    widget = Labeller(labelling_study, rater="alice")
+    widget._on_message(None, {"kind": "hello", "rater": "bob"}, [])
+    assert sent[0][0]["rater"] == "alice"

@@ -1,6 +1,9 @@
 import http.client
 import json
 import socket
+import subprocess
+import sys
+import time
 import urllib.parse
 from pathlib import Path
 
@@ -78,3 +81,23 @@ def test_voila_answers_on_loopback_wants_the_token_and_is_gone_at_the_end(study)
         for path in ("voila/files/02_label.ipynb", "voila/files/x.png", "voila/static/../../etc/passwd"):
             assert get(bare + path)[0] in (302, 403, 404)
     assert process.poll() is not None
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").exists(), reason="only Linux ends a child with its parent")
+def test_voila_is_gone_even_when_the_command_was_killed(study):
+    code = (
+        "import sys; from qcbench.widgets import serve\n"
+        "with serve.running(sys.argv[1], rater='alice') as (address, process):\n"
+        "    print(process.pid, flush=True); process.wait()"
+    )
+    command = subprocess.Popen([sys.executable, "-c", code, str(study.folder)], stdout=subprocess.PIPE, text=True)
+    voila = Path("/proc") / command.stdout.readline().strip()
+    assert voila.exists()
+    command.kill()
+    command.communicate()
+    for _ in range(100):
+        if not voila.exists() or "State:\tZ" in (voila / "status").read_text():
+            return
+        time.sleep(0.1)
+    raise AssertionError("voila goes on without the command that started it")
