@@ -79,6 +79,10 @@ _GRADES = (
 )
 
 
+#: What `is_copy` asks a row for.
+COPY_COLUMNS = ("simulated", "derived_from", "bids_path")
+
+
 def is_copy(row: Mapping[str, object]) -> bool:
     """Return whether a row of `images` is a copy made by `simulate`: no scan of its own, its grades known."""
     return bool(row["simulated"] and row["derived_from"]) and row["bids_path"] is None

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from qcbench import schema, store
-from qcbench.errors import StudyError
+from qcbench.errors import StudyError, UsageError
 from qcbench.study import Study
 
 #: An image that came this few images ago is still remembered, so a repeat of it says nothing.
@@ -73,18 +73,36 @@ def load(study: Study, rater: str) -> list[QueuedImage]:
     does not know the rater, or when the table that gives the order cannot be followed.
     """
     study.require_rater(rater)
-    columns = ["image_id", "excluded_reason", "bids_path", "simulated", "derived_from"]
-    catalogue = store.read(study, "images").select(columns).to_pylist()
-    columns = ["image_id", "screenshot_path", "screenshot_sha256"]
-    preprocessed = store.read(study, "preprocessed").select(columns).to_pylist()
-    # Nobody is asked for the grades of a copy: they are known.
-    asked = {row["image_id"] for row in catalogue if not (row["excluded_reason"] or schema.is_copy(row))}
     sampled = set(store.read(study, "sample").column("image_id").to_pylist())
-    asked &= sampled or asked
-    rows = [row for row in preprocessed if row["image_id"] in asked]
+    rows = [row for row in labellable(study) if not sampled or row["image_id"] in sampled]
     if study.order_file is None:
         return order(rows, rater=rater, repeat_share=study.repeat_share)
     return _in_given_order(order(rows, rater=rater), study, rater)
+
+
+def labellable(study: Study, *columns: str) -> list[dict]:
+    """Return the images that a rater may be asked for: participant, screenshot, those columns of the catalogue.
+
+    They have a screenshot and are neither excluded nor copies: nobody is asked for the grades of a
+    copy, for they are known. Raises UsageError when the catalogue has no such column.
+    """
+    catalogue = store.read(study, "images")
+    for name in columns:
+        if name not in catalogue.column_names:
+            raise UsageError(f"{name!r} is no column of the catalogue; it has {', '.join(catalogue.column_names)}")
+    wanted = {"image_id", "participant_id", "excluded_reason", *schema.COPY_COLUMNS, *columns}
+    drawn = {
+        row["image_id"]: row
+        for row in store.read(study, "preprocessed")
+        .select(["image_id", "screenshot_path", "screenshot_sha256"])
+        .to_pylist()
+        if row["screenshot_path"]
+    }
+    return [
+        {**row, **drawn[row["image_id"]]}
+        for row in catalogue.select(sorted(wanted)).to_pylist()
+        if row["image_id"] in drawn and not (row["excluded_reason"] or schema.is_copy(row))
+    ]
 
 
 def _queued(row: Mapping[str, object]) -> QueuedImage:
