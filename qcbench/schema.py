@@ -243,8 +243,9 @@ AGREEMENT = TableSchema(
         _real("low", "lower end of the 95% interval"),
         _real("high", "upper end of the 95% interval"),
         _whole("n", "images that both raters labelled", required=True),
-        _text("raters", "the raters, joined by a comma", required=True),
+        _text("raters", "joined by a comma; a rater twice: hidden repeats; or rater,consensus", required=True),
         _text("reason"),
+        _text("counts", "JSON: the table of grades, the first rater's as rows"),
     ),
 )
 

@@ -6,6 +6,9 @@ from sklearn.metrics import cohen_kappa_score
 
 from qcbench import store
 from qcbench.annotate import agreement as room
+from qcbench.annotate import consensus
+from qcbench.annotate.events import label_event
+from qcbench.study import Study
 
 PAIRS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=4, max_size=40)
 
@@ -47,3 +50,80 @@ def test_a_study_without_labels_has_an_empty_table_and_a_note(study):
     summary = room.agreement(study)
     assert store.rows(study, "agreement") == []
     assert "two raters" in summary.notes[0]
+
+
+def label(study, rater, image_id, grades, purpose="label"):
+    whole = study.protocol.check(grades)
+    store.SegmentLog(study.label_folder(rater) / "session", "label_events").append(
+        label_event(
+            study.protocol,
+            whole,
+            rater=rater,
+            source="rater",
+            session="session",
+            sequence=0,
+            event_id=f"{rater}-{image_id}-{purpose}",
+            image_id=image_id,
+            purpose=purpose,
+        )
+    )
+
+
+def graded(motion, noise=0):
+    return {"gadolinium": False, "motion": motion, "contrast": 0, "noise": noise}
+
+
+def rows_of(study, characteristic, raters):
+    found = store.rows(study, "agreement")
+    return {
+        row["statistic"]: row for row in found if (row["characteristic"], row["raters"]) == (characteristic, raters)
+    }
+
+
+def test_hidden_repeats_are_compared_with_the_first_showing(study):
+    for number, (first, again) in enumerate([(0, 0), (1, 2), (2, 2), (0, 0)]):
+        label(study, "alice", f"image-{number}", graded(first))
+        label(study, "alice", f"image-{number}", graded(again), purpose="repeat")
+    room.agreement(study)
+    repeats = rows_of(study, "motion", "alice,alice")
+    assert (repeats["percent_agreement"]["value"], repeats["percent_agreement"]["n"]) == (75, 4)
+    assert repeats["percent_agreement"]["counts"] == "[[2, 0, 0], [0, 0, 1], [0, 0, 1]]"
+    assert 0 < repeats["kappa_linear"]["value"] < 1
+    assert rows_of(study, "motion", "alice,bob") == {}
+
+
+def test_each_rater_is_measured_against_the_consensus(study):
+    for number, (alice, bob) in enumerate([(0, 0), (1, 2), (2, 2), (0, 1)]):
+        label(study, "alice", f"image-{number}", graded(alice))
+        label(study, "bob", f"image-{number}", graded(bob))
+    consensus.consensus(study)
+    room.agreement(study)
+    alice, bob = (rows_of(study, "motion", f"{rater},consensus")["balanced_accuracy"] for rater in ("alice", "bob"))
+    assert (alice["value"], bob["value"]) == (50.0, 100.0)  # of grades 0, 1, 2 alice found 1/1, 0/1, 1/2
+    assert alice["n"] == 4
+
+
+def test_three_raters_together_have_krippendorff_s_alpha(tmp_path):
+    study = Study.create(tmp_path / "study", raters=["a", "b", "c"])
+    for rater, grades in {"a": [0, 1, 2, 0, 1], "b": [0, 1, 2, 0, 2], "c": [0, 1, 2, 0]}.items():
+        for number, grade in enumerate(grades):
+            label(study, rater, f"image-{number}", graded(grade))
+    room.agreement(study)
+    found = rows_of(study, "motion", "a,b,c")["krippendorff_alpha"]
+    assert (found["n"], 0.8 < found["value"] < 1, found["low"] < found["value"]) == (5, True, True)
+    assert "same value" in rows_of(study, "noise", "a,b,c")["krippendorff_alpha"]["reason"]
+
+
+def test_alpha_is_that_of_the_published_example():
+    """Krippendorff 2011, section C: four observers, twelve units, five categories, values missing."""
+    observers = np.array(
+        [
+            [1, 2, 3, 3, 2, 1, 4, 1, 2, 0, 0, 0],
+            [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, 0, 3],
+            [0, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, 0],
+            [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, 0],
+        ]
+    )
+    counts = np.array([[(unit == value).sum() for value in range(1, 6)] for unit in observers.T])
+    assert room.alpha(counts, graded=False) == pytest.approx(0.743, abs=5e-4)
+    assert room.alpha(counts, graded=True) == pytest.approx(0.815, abs=5e-4)
