@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+import krippendorff
 import numpy as np
 from sklearn.metrics import cohen_kappa_score
 
@@ -63,8 +64,6 @@ def alpha(counts: np.ndarray, *, graded: bool) -> float:
     `counts` holds, for each image (row) and grade (column), how many raters gave it. Grades are
     ordinal, yes and no are nominal (Krippendorff 2011, Computing Krippendorff's alpha-reliability).
     """
-    import krippendorff
-
     if (counts.sum(axis=0) > 0).sum() < 2:
         return float("nan")
     level = "ordinal" if graded else "nominal"

@@ -59,6 +59,8 @@ def draw(study: Study, n: int, *, seed: int = 0, stratify: str | None = None) ->
 
 
 def _refuse_impossible(n: int, n_candidates: int, n_before: int) -> None:
+    if n_candidates == 0:
+        raise UsageError("no image can be labelled yet; run first: qcbench preprocess STUDY")
     if not 1 <= n <= n_candidates:
         raise UsageError(
             f"{n} images were asked for, and {n_candidates} can be labelled; ask for 1 to {n_candidates}, "
