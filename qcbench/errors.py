@@ -3,7 +3,7 @@
     QcbenchError
     ├── UsageError              the call cannot be carried out as asked (exit status 2)
     │   ├── StudyError          no study there, or its study.toml is wrong
-    │   ├── ProtocolError       a protocol file is wrong: the file and the entry are named
+    │   ├── ProtocolError       a protocol file is wrong: file, line and reason are named
     │   └── MissingExtraError   an optional dependency is not installed
     ├── TableError              a table is damaged, or its columns are not those of its schema
     ├── ImageError              an image cannot be used; `.code` is stable, e.g. "TRUNCATED"
@@ -30,7 +30,7 @@ class StudyError(UsageError):
 
 
 class ProtocolError(UsageError):
-    """A protocol file is wrong; the message names the file and the entry."""
+    """A protocol file is wrong; the message names the file, the line and the entry."""
 
 
 class MissingExtraError(UsageError):

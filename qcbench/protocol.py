@@ -6,15 +6,13 @@ Pure: no table, no image, no widget. The shipped protocol is ``t1w-warehouse`` (
 
 from __future__ import annotations
 
-import hashlib
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import InitVar, asdict, dataclass
 from pathlib import Path
 
+from qcbench import protocol_file
 from qcbench.errors import LabelError, ProtocolError
 
-KINDS = ("yes_no", "grade")
 _SHIPPED = Path(__file__).parent / "protocols"
 
 Value = bool | int
@@ -22,11 +20,15 @@ Value = bool | int
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One answer to a criterion: the value stored, the key that gives it, the words beside it."""
+    """One answer to a criterion: the value stored, the key that gives it, the words beside it.
+
+    `exemplar` is a picture that shows it, a path relative to the folder of the protocol's file.
+    """
 
     value: Value
     key: str
     label: str
+    exemplar: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,11 @@ class TierRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """What raters note and how the tier follows from it; `sha256` is that of the file's bytes."""
+    """What raters note and how the tier follows from it.
+
+    Keys are values of KeyboardEvent.code. `sha256` is that of the file's bytes; where there are
+    exemplars, of their pictures too. `folder` is where they lie, and no field: it is nobody's business.
+    """
 
     name: str
     version: str
@@ -68,6 +74,41 @@ class Protocol:
     tier_rules: tuple[TierRule, ...]
     commit_keys: tuple[str, ...]
     back_keys: tuple[str, ...]
+    defer_keys: tuple[str, ...] = protocol_file.ACTIONS["defer"]
+    goto_keys: tuple[str, ...] = protocol_file.ACTIONS["goto"]
+    help_keys: tuple[str, ...] = protocol_file.ACTIONS["help"]
+    folder: InitVar[Path | None] = None
+
+    def __post_init__(self, folder: Path | None) -> None:
+        object.__setattr__(self, "_folder", folder)
+
+    @property
+    def exemplars(self) -> tuple[str, ...]:
+        """The exemplar pictures, each once: paths relative to the folder of the protocol's file."""
+        choices = [choice for criterion in self.criteria for choice in criterion.choices]
+        return tuple(dict.fromkeys(choice.exemplar for choice in choices if choice.exemplar))
+
+    def read_exemplar(self, criterion: str, value: Value) -> bytes | None:
+        """Return the PNG or JPEG file that shows a choice; None where there is none or no such choice.
+
+        Raises ProtocolError when the picture is gone since the protocol was loaded.
+        """
+        choices = [choice for each in self.criteria if each.name == criterion for choice in each.choices]
+        picture = next((choice.exemplar for choice in choices if _is_same(choice.value, value)), None)
+        if picture is None or self._folder is None:
+            return None
+        try:
+            return (self._folder / picture).read_bytes()
+        except OSError as error:
+            raise ProtocolError(f"{self._folder / picture} cannot be read: {error.strerror}. Put it back.") from error
+
+    def for_display(self) -> dict:
+        """Return the protocol as JSON values for a page; of exemplars only whether there is one."""
+        shown = asdict(self)
+        for criterion in shown["criteria"]:
+            for choice in criterion["choices"]:
+                choice["has_exemplar"] = choice.pop("exemplar") is not None
+        return shown
 
     def tier(self, answers: Mapping[str, Value | None]) -> int | None:
         """Return the tier, or None while a grade is unset or when the label ends early.
@@ -117,7 +158,7 @@ class Protocol:
 def load(source: str | Path) -> Protocol:
     """Return the shipped protocol of that name, or the one in that TOML file.
 
-    Raises ProtocolError naming the file and the entry that is wrong.
+    Raises ProtocolError naming the file, the line and the entry that is wrong.
     """
     path = Path(source)
     if path.suffix != ".toml":
@@ -125,12 +166,13 @@ def load(source: str | Path) -> Protocol:
     if not path.is_file():
         shipped = ", ".join(sorted(file.stem for file in _SHIPPED.glob("*.toml")))
         raise ProtocolError(f"{source}: no such protocol. Shipped are {shipped}; or give a .toml file.")
-    content = path.read_bytes()
-    try:
-        document = tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"{path}: not a TOML file: {error}") from error
-    return _Reader(path).protocol(document, hashlib.sha256(content).hexdigest())
+    entries = protocol_file.read(path)
+    criteria = (
+        Criterion(**{**entry, "choices": tuple(Choice(**choice) for choice in entry["choices"])})
+        for entry in entries.pop("criteria")
+    )
+    rules = tuple(TierRule(**rule) for rule in entries.pop("tier_rules"))
+    return Protocol(**entries, criteria=tuple(criteria), tier_rules=rules, folder=path.parent.absolute())
 
 
 def _checked(criterion: Criterion, value: object) -> Value:
@@ -139,93 +181,10 @@ def _checked(criterion: Criterion, value: object) -> Value:
     if value is None:
         raise LabelError(f"{criterion.name} is not set; it must be one of {wanted}")
     for choice in criterion.values:
-        if type(value) is type(choice) and value == choice:
+        if _is_same(choice, value):
             return choice
     raise LabelError(f"{criterion.name} must be one of {wanted}, got {value!r}")
 
 
-class _Reader:
-    """Turns a parsed TOML document into a Protocol, naming what is wrong and where."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def protocol(self, document: dict, sha256: str) -> Protocol:
-        criteria = tuple(
-            self._criterion(entry, f"criteria[{number}]")
-            for number, entry in enumerate(self._take(document, "criteria", list, "the top"))
-        )
-        keys = self._take(document, "keys", dict, "the top")
-        tier = self._take(document, "tier", dict, "the top")
-        protocol = Protocol(
-            name=self._take(document, "name", str, "the top"),
-            version=self._take(document, "version", str, "the top"),
-            title=self._take(document, "title", str, "the top"),
-            sha256=sha256,
-            criteria=criteria,
-            tier_criteria=tuple(self._take(tier, "criteria", list, "[tier]")),
-            tier_rules=tuple(
-                self._tier_rule(entry, f"tier.rules[{number}]")
-                for number, entry in enumerate(self._take(tier, "rules", list, "[tier]"))
-            ),
-            commit_keys=tuple(self._take(keys, "commit", list, "[keys]")),
-            back_keys=tuple(self._take(keys, "back", list, "[keys]")),
-        )
-        self._refuse_clashes(protocol)
-        return protocol
-
-    def _criterion(self, entry: dict, where: str) -> Criterion:
-        kind = self._take(entry, "kind", str, where)
-        if kind not in KINDS:
-            raise self._wrong(f"{where}.kind must be one of {', '.join(KINDS)}, got {kind!r}")
-        wanted = bool if kind == "yes_no" else int
-        choices = tuple(
-            Choice(
-                value=self._take(choice, "value", wanted, f"{where}.choices[{number}]"),
-                key=self._take(choice, "key", str, f"{where}.choices[{number}]"),
-                label=self._take(choice, "label", str, f"{where}.choices[{number}]"),
-            )
-            for number, choice in enumerate(self._take(entry, "choices", list, where))
-        )
-        return Criterion(
-            name=self._take(entry, "name", str, where),
-            kind=kind,
-            label=self._take(entry, "label", str, where),
-            help=entry.get("help", ""),
-            choices=choices,
-            ends_label=entry.get("ends_label", False),
-        )
-
-    def _tier_rule(self, entry: dict, where: str) -> TierRule:
-        return TierRule(
-            tier=self._take(entry, "tier", int, where),
-            when_any_at_least=self._take(entry, "when_any_at_least", int, where),
-            wording=self._take(entry, "wording", str, where),
-        )
-
-    def _refuse_clashes(self, protocol: Protocol) -> None:
-        keys = [choice.key for criterion in protocol.criteria for choice in criterion.choices]
-        keys += [*protocol.commit_keys, *protocol.back_keys]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise self._wrong(f"the key {key} is given twice; each needs its own")
-        names = [criterion.name for criterion in protocol.criteria]
-        for name in protocol.tier_criteria:
-            if name not in names:
-                raise self._wrong(f"[tier] speaks of {name!r}, which is no criterion")
-        bounds = [rule.when_any_at_least for rule in protocol.tier_rules]
-        if bounds != sorted(bounds, reverse=True) or not bounds or bounds[-1] > 0:
-            raise self._wrong("tier.rules must go from the highest grade down to 0, so that one always holds")
-
-    def _take(self, entry: dict, name: str, kind: type, where: str):
-        if not isinstance(entry, dict):
-            raise self._wrong(f"{where} must be a table of entries, got {entry!r}")
-        if name not in entry:
-            raise self._wrong(f"{where} lacks {name!r}")
-        value = entry[name]
-        if type(value) is not kind:
-            raise self._wrong(f"{where}.{name} must be {kind.__name__}, got {value!r}")
-        return value
-
-    def _wrong(self, message: str) -> ProtocolError:
-        return ProtocolError(f"{self._path}: {message}")
+def _is_same(choice: Value, value: object) -> bool:
+    return type(value) is type(choice) and value == choice

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from qcbench.errors import ProtocolError, StudyError
@@ -47,6 +49,21 @@ def test_a_study_keeps_a_copy_of_its_own_protocol(tmp_path):
     study = Study.create(tmp_path / "s", raters=["alice"], protocol=str(own))
     own.unlink()
     assert Study(study.folder).protocol.version == "ours"
+
+
+def test_a_study_keeps_the_exemplars_of_its_own_protocol(tmp_path):
+    source = tmp_path / "ours"
+    (source / "pictures").mkdir(parents=True)
+    (source / "pictures" / "noise.png").write_bytes(b"\x89PNG\r\n\x1a\n grain")
+    grain = b'key = "KeyX", exemplar = "pictures/noise.png",'
+    (source / "own.toml").write_bytes(_shipped().replace(b'key = "KeyX",', grain))
+    made = Study.create(tmp_path / "s", raters=["alice"], protocol=str(source / "own.toml"))
+    before = made.protocol.sha256
+    shutil.rmtree(source)
+    (tmp_path / "s").rename(tmp_path / "moved")
+    moved = Study(tmp_path / "moved").protocol
+    assert moved.read_exemplar("noise", 1) == b"\x89PNG\r\n\x1a\n grain"
+    assert moved.sha256 == before
 
 
 def test_an_unknown_protocol_makes_no_study(tmp_path):

@@ -24,7 +24,6 @@ import hashlib
 import hmac
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import NamedTuple
 
@@ -126,7 +125,7 @@ class Session:
         state = {
             "kind": "state",
             "rater": self._journal.rater,
-            "protocol": _for_display(self._protocol),
+            "protocol": self._protocol.for_display(),
             "desk": self._desk,
             "total": len(self._walk),
             "cursor": len(before),
@@ -275,8 +274,3 @@ def _opaque(salt: str, *texts: str) -> str:
 
 def _nack(event_id: str, why: str, *, retry: bool) -> Outgoing:
     return Outgoing({"kind": "nack", "event_id": event_id, "why": why, "retry": retry})
-
-
-def _for_display(protocol: Protocol) -> dict:
-    """Return the protocol as JSON values; the browser draws it and decides nothing by it."""
-    return asdict(protocol)
