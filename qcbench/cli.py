@@ -17,6 +17,7 @@ import typer
 import qcbench
 from qcbench import pipeline
 from qcbench.errors import QcbenchError, UsageError
+from qcbench.findings import Checkup
 from qcbench.summary import Summary
 
 app = typer.Typer(
@@ -49,7 +50,7 @@ def main() -> None:
         sys.exit(130)
 
 
-def _finish(summary: Summary, as_json: bool) -> None:
+def _finish(summary: Summary | Checkup, as_json: bool) -> None:
     print(json.dumps(summary.to_json(), indent=2) if as_json else summary)
     sys.exit(summary.exit_status)
 
@@ -117,6 +118,18 @@ def simulate(
 
 
 @app.command()
+def sample(
+    study: StudyArgument,
+    n: Annotated[int, typer.Option(help="images, those drawn before included")],
+    seed: Annotated[int, typer.Option(help="of the draw")] = 0,
+    stratify: Annotated[str | None, typer.Option(help="a column of the catalogue whose values get their share")] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw which images will be labelled, by participant; without it every image is."""
+    _finish(pipeline.sample(study, n=n, seed=seed, stratify=stratify), as_json)
+
+
+@app.command()
 def label(
     study: StudyArgument,
     rater: Annotated[str, typer.Option(help="who labels")],
@@ -133,14 +146,40 @@ def label(
     pipeline.label(study, rater=rater, port=port, on_ready=ready)
 
 
+@app.command()
+def doctor(
+    study: Annotated[Path | None, typer.Argument(metavar="[STUDY]", help="the study folder")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what works here and what to do about the rest; exit status 1 when there is a problem."""
+    _finish(pipeline.doctor(study), as_json)
+
+
 @app.command("import-labels")
 def import_labels(
     study: StudyArgument,
-    file: Annotated[Path, typer.Argument(help="CSV with the columns of the label events")],
+    file: Annotated[Path, typer.Argument(help="CSV, TSV, or text of the Quality_Control_Interface")],
+    rater: Annotated[str | None, typer.Option(help="whose labels, where the file does not say")] = None,
+    column: Annotated[list[str] | None, typer.Option(help="OURS=THEIRS, e.g. image_id=scan; may be repeated")] = None,
     as_json: Json = False,
 ) -> None:
-    """Read labels from a CSV file; empty means not noted."""
-    _finish(pipeline.import_labels(study, file), as_json)
+    """Read labels made elsewhere; an empty cell means not noted."""
+    pairs = [text.partition("=") for text in column or ()]
+    if any(not (ours and theirs) for ours, _, theirs in pairs):
+        raise UsageError(f"--column must read OURS=THEIRS, e.g. image_id=scan; got {', '.join(column)}")
+    columns = {ours: theirs for ours, _, theirs in pairs}
+    _finish(pipeline.import_labels(study, file, rater=rater, columns=columns), as_json)
+
+
+@app.command("export-labels")
+def export_labels(
+    study: StudyArgument,
+    folder: Annotated[Path, typer.Argument(help="where the files go")],
+    form: Annotated[str, typer.Option(help="csv, or bids: phenotype tables with a data dictionary")] = "csv",
+    as_json: Json = False,
+) -> None:
+    """Write labels and consensus for other programs; a spreadsheet opens them safely."""
+    _finish(pipeline.export_labels(study, folder, form=form), as_json)
 
 
 @app.command()

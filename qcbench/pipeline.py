@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qcbench import store
 from qcbench.errors import MissingExtraError, StudyError
+from qcbench.findings import Checkup
 from qcbench.study import Study
 from qcbench.summary import Summary
 
@@ -103,6 +105,13 @@ def simulate(
     )
 
 
+def sample(study: StudyLike, *, n: int, seed: int = 0, stratify: str | None = None) -> Summary:
+    """Draw the images that will be labelled, by participant: table `sample`."""
+    from qcbench.annotate import sampling
+
+    return sampling.draw(Study.of(study), n, seed=seed, stratify=stratify)
+
+
 def label(
     study: StudyLike, *, rater: str, port: int | None = None, on_ready: Callable[[str], None] | None = None
 ) -> None:
@@ -115,16 +124,47 @@ def label(
     serve.serve(Study.of(study), rater=rater, port=port, on_ready=on_ready)
 
 
-def import_labels(study: StudyLike, file: str | Path) -> Summary:
-    """Read labels from a CSV file with the columns of the label events."""
+def doctor(study: StudyLike | None = None) -> Checkup:
+    """Find out whether labels can be made and kept here; without a study, whether the pages can be served.
+
+    Nothing of the study is changed. The findings are shown when they are printed.
+    """
+    from qcbench.annotate import doctor as keeping
+    from qcbench.widgets import doctor as serving
+
+    began = time.monotonic()
+    findings = []
+    if study is not None:
+        folder = study.folder if isinstance(study, Study) else Path(study).absolute()
+        if not (folder / "study.toml").is_file():
+            Study(folder)  # says what to do
+        findings += keeping.examine(folder)
+    findings += serving.examine()
+    return Checkup(findings=findings, seconds=time.monotonic() - began)
+
+
+def import_labels(
+    study: StudyLike, file: str | Path, *, rater: str | None = None, columns: Mapping[str, str] | None = None
+) -> Summary:
+    """Read labels from CSV, TSV or a file of the Quality_Control_Interface.
+
+    `columns` says for our columns what the file calls them.
+    """
     from qcbench.annotate import exchange
 
-    return exchange.import_labels(Study.of(study), Path(file))
+    return exchange.import_labels(Study.of(study), Path(file), rater=rater, columns=columns)
+
+
+def export_labels(study: StudyLike, folder: str | Path, *, form: str = "csv") -> Summary:
+    """Write labels and consensus for other programs: ``csv`` or ``bids``."""
+    from qcbench.annotate import export
+
+    return export.export_labels(Study.of(study), Path(folder), form=form)
 
 
 def agreement(study: StudyLike) -> Summary:
     """Compute how far the raters agree: table `agreement`."""
-    with _extra("learn"):
+    with _extra("report"):
         from qcbench.annotate import agreement as room
     return room.agreement(Study.of(study))
 

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -27,8 +28,10 @@ def test_init_makes_a_study_and_says_what_comes_next(tmp_path):
         (["init", "{tmp}/s", "--raters", "Al Ice"], "lower-case"),
         (["import-labels", "{study}", "{tmp}/missing.csv"], "cannot be read"),
         (["train", "{study}"], "qcbench"),
+        (["sample", "{study}", "--n", "5"], "qcbench preprocess"),
         (["simulate", "{study}", "--from", "all"], "qcbench ingest"),
         (["label", "{study}", "--rater", "mallory"], "'mallory' is no rater"),
+        (["doctor", "{tmp}/nowhere"], "is no study"),
     ],
 )
 def test_bad_use_is_one_clear_line_and_status_2(study, tmp_path, arguments, complaint):
@@ -71,8 +74,33 @@ def test_a_missing_extra_names_its_install_command(study):
     assert "pip install 'qcbench[" in result.stderr
 
 
+def test_the_doctor_prints_a_line_a_finding_and_the_same_as_json(study):
+    result = qcbench("doctor", study.folder)
+    assert result.stderr == ""
+    assert "WARNING  blindness" in result.stdout
+    as_json = qcbench("doctor", study.folder, "--json")
+    summary = json.loads(as_json.stdout)
+    assert (summary["stage"], summary["problem"]) == ("doctor", as_json.returncode)
+    assert {"filesystem", "voila", "offline", "memory"} <= {finding["name"] for finding in summary["findings"]}
+
+
+def test_the_doctor_exits_with_1_when_labels_would_be_lost():
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        Study.create(f"{folder}/study", raters=["alice"])
+        result = qcbench("doctor", f"{folder}/study")
+    assert result.returncode == 1
+    assert "PROBLEM  filesystem" in result.stdout
+    assert "next: Move the study folder to a disk" in result.stdout
+
+
+def test_the_doctor_needs_no_study():
+    result = qcbench("doctor", "--json")
+    assert result.returncode == 0
+    assert "blindness" not in result.stdout
+
+
 def test_every_verb_has_help():
     listed = qcbench("--help").stdout
-    for verb in ("demo", "init", "ingest", "preprocess", "label", "import-labels", "agreement", "consensus"):
+    for verb in ("demo", "init", "ingest", "preprocess", "label", "doctor", "import-labels", "agreement", "consensus"):
         assert verb in listed
         assert qcbench(verb, "--help").returncode == 0

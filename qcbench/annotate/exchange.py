@@ -1,4 +1,4 @@
-"""Labels made elsewhere: read from a CSV file with the columns of the label events."""
+"""Labels made elsewhere: read from a CSV file or from the letters of the Quality_Control_Interface."""
 
 from __future__ import annotations
 
@@ -6,22 +6,33 @@ import csv
 import hashlib
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from qcbench import schema, store
+from qcbench.annotate import letters
 from qcbench.annotate.events import label_event
+from qcbench.annotate.export import FORMULA
 from qcbench.errors import QcbenchError, UsageError
 from qcbench.study import Study
 from qcbench.summary import Summary
 
 _NEEDED = ("rater", "image_id", "straight_reject")
 _COPIED = ("comment", "reason", "screenshot_sha256")
+#: The lines of a file with their numbers, under our column names.
+Lines = list[tuple[int, dict[str, str | None]]]
 _TRUE, _FALSE = ("true", "yes", "1", "1.0"), ("false", "no", "0", "0.0")
 
 
-def import_labels(study: Study, file: Path) -> Summary:
-    """Add the labels of a CSV file as events with the source ``imported``.
+def import_labels(
+    study: Study, file: Path, *, rater: str | None = None, columns: Mapping[str, str] | None = None
+) -> Summary:
+    """Add the labels of a file as events with the source ``imported``.
+
+    The file is CSV, TSV (by its ending) or text of the Quality_Control_Interface (by its first
+    line; see `letters`). `rater` is whose labels they are where the file does not say;
+    `columns` says for our columns what the file calls them, e.g. ``{"image_id": "scan"}``.
 
     Needed columns are rater, image_id and straight_reject; gadolinium, motion, contrast and noise
     for images that are kept; comment, reason, seconds and saved_at (ISO 8601) are taken when they
@@ -30,13 +41,13 @@ def import_labels(study: Study, file: Path) -> Summary:
     file again adds nothing. Raises UsageError when the file is no such CSV.
     """
     started = time.monotonic()
-    lines = _read_lines(file)
+    lines, doubted, notes = _read(file, rater, columns or {})
     known = {row["image_id"] for row in store.rows(study, "images")}
     earlier = {event["event_id"] for rater in study.all_raters for event in store.label_events(study, rater)}
     current = {(label["image_id"], label["rater"]): label for label in store.labels(study)}
     session = f"import-{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
     events: dict[str, list[dict]] = defaultdict(list)
-    failed: dict[str, str] = {}
+    failed: dict[str, str] = dict(doubted)
     unchanged = 0
     for number, line in lines:
         event_id = _event_id(line)
@@ -66,24 +77,66 @@ def import_labels(study: Study, file: Path) -> Summary:
         done=sum(map(len, events.values())),
         unchanged=unchanged,
         failed=failed,
+        notes=notes,
         facts={"raters": ", ".join(sorted(rater for rater, new in events.items() if new)) or "none"},
         seconds=time.monotonic() - started,
     )
 
 
-def _read_lines(file: Path) -> list[tuple[int, dict[str, str | None]]]:
+def _read(file: Path, rater: str | None, columns: Mapping[str, str]) -> tuple[Lines, dict[str, str], list[str]]:
+    """Return the lines of a file under our names, the lines that are not believed and why, and notes."""
     try:
-        with file.open(newline="", encoding="utf-8-sig") as opened:
-            reader = csv.DictReader(opened)
-            missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
-            if missing:
-                raise UsageError(
-                    f"{file} lacks the column {missing[0]!r}; needed are {', '.join(_NEEDED)} "
-                    f"and, for images that are kept, gadolinium, {', '.join(schema.GRADED)}"
-                )
-            return [(reader.line_num, {k: (v or "").strip() or None for k, v in row.items() if k}) for row in reader]
+        text = file.read_text(encoding="utf-8-sig")
+        if letters.is_letter_file(text):
+            return _read_letters(text, file, rater)
+        return _read_columns(text, file, rater, columns), {}, []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{file} cannot be read as CSV (UTF-8, separated by commas): {error}") from error
+
+
+def _read_letters(text: str, file: Path, rater: str | None) -> tuple[Lines, dict[str, str], list[str]]:
+    if rater is None:
+        raise UsageError(f"{file} is of the Quality_Control_Interface and names no rater; say whose labels they are")
+    believed, failed, n_empty = letters.believed(text)
+    lines = []
+    for noted in believed:
+        try:
+            answers = letters.answers(noted.code)
+        except ValueError as error:
+            failed[f"line {noted.line}"] = str(error)
+            continue
+        lines.append((noted.line, {"rater": rater, "image_id": noted.image_id, **_as_text(answers)}))
+    note = f"{n_empty} images have no letter at all and were taken for tier 1; a stray space looks the same."
+    return lines, failed, [note] if n_empty else []
+
+
+def _as_text(answers: Mapping[str, bool | int]) -> dict[str, str]:
+    return {name: str(value) for name, value in answers.items()}
+
+
+def _read_columns(text: str, file: Path, rater: str | None, columns: Mapping[str, str]) -> Lines:
+    reader = csv.DictReader(text.splitlines(keepends=True), delimiter="\t" if file.suffix == ".tsv" else ",")
+    ours = {theirs: name for name, theirs in columns.items()}
+    present = {ours.get(name, name) for name in reader.fieldnames or ()} | ({"rater"} if rater else set())
+    missing = [columns.get(name, name) for name in _NEEDED if name not in present]
+    if missing:
+        raise UsageError(
+            f"{file} lacks the column {missing[0]!r}; needed are {', '.join(_NEEDED)} "
+            f"and, for images that are kept, gadolinium, {', '.join(schema.GRADED)}"
+        )
+    lines = []
+    for row in reader:
+        line = {ours.get(name, name): _text(value) for name, value in row.items() if name}
+        lines.append((reader.line_num, {**line, "rater": line.get("rater") or rater}))
+    return lines
+
+
+def _text(value: str | None) -> str | None:
+    """Return a cell's text without the apostrophe that `export` gives a formula; empty and n/a are null."""
+    text = (value or "").strip()
+    if text.startswith("'") and text[1:].startswith(FORMULA):
+        text = text[1:]
+    return None if text in ("", "n/a") else text
 
 
 def _event_id(line: dict) -> str:

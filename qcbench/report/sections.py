@@ -144,9 +144,9 @@ def agreement(study: Study, data: StudyTables) -> Section:
         return Section(anchor="agreement", title=title, blocks=(missing,))
     table = TableBlock(
         name="agreement",
-        caption="Agreement per characteristic (Table 3): value [95% interval]. Kappa and alpha are 1 when raters always "
-        "agree and 0 when they agree no more than by chance: higher is better. A rater named twice was shown the "
-        "same images again, unannounced.",
+        caption="Agreement per characteristic (Table 3): value [95% interval]. Kappa and alpha are 1 when raters "
+        "always agree and 0 when they agree no more than by chance: higher is better. A rater named twice was shown "
+        "the same images again, unannounced.",
         frame=tables.agreement_table(data.agreement),
     )
     return Section(anchor="agreement", title=title, blocks=(table,))

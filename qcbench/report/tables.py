@@ -188,8 +188,9 @@ def comments(labels: pd.DataFrame) -> pd.DataFrame:
 def agreement_table(agreement: pd.DataFrame) -> pd.DataFrame:
     """Return Table 3: one row per characteristic and raters compared, one column per statistic.
 
-    ``alice, alice`` are a rater's own hidden repeats. A cell reads "value [low, high]" with the 95% interval; an undefined one gives its reason, and a
-    statistic that was not computed for a characteristic is null.
+    ``alice, alice`` are a rater's own hidden repeats. A cell reads "value [low, high]" with the 95%
+    interval; an undefined one gives its reason, and a statistic that was not computed for a
+    characteristic is null.
     """
     known = [*CHARACTERISTICS, "tier"]
     names = [*known, *sorted(set(agreement["characteristic"]) - set(known))]

@@ -11,7 +11,6 @@ from qcbench.errors import QcbenchError, StudyError
 from qcbench.study import Study
 from qcbench.widgets.transport import Transport, static_text
 
-
 #: Where a JupyterHub and an authenticating proxy in front of voila leave the name of who logged in.
 _LOGGED_IN = ("JUPYTERHUB_USER", "HTTP_X_FORWARDED_USER")
 

@@ -106,3 +106,47 @@ def test_a_line_older_than_the_label_that_counts_does_not_replace_it(catalogue, 
     summary = import_labels(catalogue, tmp_path / "0.csv")
     assert "older than the label" in summary.failed["line 2"]
     assert store.labels(catalogue)[0]["motion"] == 2
+
+
+def test_a_tsv_with_other_names_and_no_rater_is_read_with_a_column_map(catalogue, tmp_path):
+    file = tmp_path / "labels.tsv"
+    file.write_text(
+        "scan\trejected\tgadolinium\tmotion\tcontrast\tnoise\nsub-01_T1w\tno\tn/a\t0\t1\t0\nsub-02_T1w\tyes\tn/a\tn/a\tn/a\tn/a\n"
+    )
+    columns = {"image_id": "scan", "straight_reject": "rejected"}
+    summary = import_labels(catalogue, file, rater="bob", columns=columns)
+    assert summary.done == 1
+    assert "gadolinium is not set" in summary.failed["line 2"]
+    [label] = store.labels(catalogue)
+    assert (label["rater"], label["image_id"], label["straight_reject"]) == ("bob", "sub-02_T1w", True)
+    with pytest.raises(UsageError, match="lacks the column 'scan_id'"):
+        import_labels(catalogue, file, rater="bob", columns={**columns, "image_id": "scan_id"})
+
+
+def test_letters_of_the_quality_control_interface_are_read_and_its_false_rows_are_not(catalogue, tmp_path):
+    file = tmp_path / "qc.txt"
+    file.write_text(
+        "0 | img_id | code | label\n"
+        "0 | sub-01_T1w.png | kzz | Tier 3\n"
+        "1 | sub-02_T1w.png | r | Straigh Reject\n"
+        "1 | sub-02_T1w.png |  | Tier 1 - \n"
+        "2 | sub-03_T1w.png | q | Tier 1 - \n"
+        "3 | sub-01_T1w.png | kz | Tier 2\n"
+    )
+    with pytest.raises(UsageError, match="names no rater"):
+        import_labels(catalogue, file)
+    summary = import_labels(catalogue, file, rater="alice")
+    assert (summary.done, sorted(summary.failed)) == (3, ["line 4", "line 5"])
+    labels = {label["image_id"]: label for label in store.labels(catalogue)}
+    assert (labels["sub-01_T1w"]["contrast"], labels["sub-01_T1w"]["gadolinium"]) == (1, True)
+    assert labels["sub-01_T1w"]["n_revisions"] == 1
+    assert labels["sub-02_T1w"]["straight_reject"] is True
+    assert "sub-03_T1w" not in labels
+
+
+def test_images_without_any_letter_are_counted_because_a_stray_space_looks_the_same(catalogue, tmp_path):
+    file = tmp_path / "qc.txt"
+    file.write_text("0 | img_id | code | label\n0 | sub-01_T1w.png |  | Tier 1 - \n")
+    summary = import_labels(catalogue, file, rater="alice")
+    assert summary.done == 1
+    assert "1 images have no letter" in summary.notes[0]
