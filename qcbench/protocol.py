@@ -1,7 +1,7 @@
-"""The labelling protocol: criteria, grades, keys, wording and the tier rule, read from TOML.
+"""The labelling protocol: criteria, keys, wording and the tier rule, read from TOML.
 
-Pure: no table, no image, no widget. The shipped protocol is ``t1w-warehouse`` (Bottani et al.
-2022, section 2.4); a study may name another file.
+Pure: no table, no image, no widget. Shipped are ``t1w-warehouse`` (Bottani et al. 2022, section
+2.4) and ``mriqc`` (the rating widget of MRIQC's reports); a study may name another file.
 """
 
 from __future__ import annotations
@@ -11,41 +11,10 @@ from dataclasses import InitVar, asdict, dataclass
 from pathlib import Path
 
 from qcbench import protocol_file
+from qcbench.criteria import Band, Choice, Criterion, Value, is_same
 from qcbench.errors import LabelError, ProtocolError
 
 _SHIPPED = Path(__file__).parent / "protocols"
-
-Value = bool | int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """One answer to a criterion: the value stored, the key that gives it, the words beside it.
-
-    `exemplar` is a picture that shows it, a path relative to the folder of the protocol's file.
-    """
-
-    value: Value
-    key: str
-    label: str
-    exemplar: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Criterion:
-    """One thing a rater notes. With ``ends_label`` a yes ends the label: nothing else is noted."""
-
-    name: str
-    kind: str
-    label: str
-    help: str
-    choices: tuple[Choice, ...]
-    ends_label: bool = False
-
-    @property
-    def values(self) -> tuple[Value, ...]:
-        """The values a rater may choose."""
-        return tuple(choice.value for choice in self.choices)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +28,7 @@ class TierRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """What raters note and how the tier follows from it.
+    """What raters note and how the tier follows from it; a protocol may have no tier.
 
     Keys are values of KeyboardEvent.code. `sha256` is that of the file's bytes; where there are
     exemplars, of their pictures too. `folder` is where they lie, and no field: it is nobody's business.
@@ -94,7 +63,7 @@ class Protocol:
         Raises ProtocolError when the picture is gone since the protocol was loaded.
         """
         choices = [choice for each in self.criteria if each.name == criterion for choice in each.choices]
-        picture = next((choice.exemplar for choice in choices if _is_same(choice.value, value)), None)
+        picture = next((choice.exemplar for choice in choices if is_same(choice.value, value)), None)
         if picture is None or self._folder is None:
             return None
         try:
@@ -124,7 +93,7 @@ class Protocol:
         if any(answers.get(criterion.name) for criterion in self.criteria if criterion.ends_label):
             return None
         grades = [answers.get(name) for name in self.tier_criteria]
-        if any(grade is None for grade in grades):
+        if not grades or any(grade is None for grade in grades):
             return None
         worst = max(grades)
         return next(rule for rule in self.tier_rules if worst >= rule.when_any_at_least)
@@ -133,7 +102,8 @@ class Protocol:
         """Return a whole label: every criterion as a key, null where it is not noted.
 
         A straight reject needs and keeps no grade. Raises LabelError when a criterion is
-        unknown, unset or out of range: there is no default grade.
+        unknown, unset or out of range, or was answered though it is not asked: there is no
+        default grade.
 
         >>> load("t1w-warehouse").check({"straight_reject": True})["motion"] is None
         True
@@ -146,13 +116,31 @@ class Protocol:
         for criterion in self.criteria:
             if criterion.ends_label:
                 value = answers.get(criterion.name)
-                label[criterion.name] = bool(_checked(criterion, value)) if value else False
+                label[criterion.name] = bool(criterion.check(value)) if value else False
                 if label[criterion.name]:
                     return label
         for criterion in self.criteria:
-            if not criterion.ends_label:
-                label[criterion.name] = _checked(criterion, answers.get(criterion.name))
+            if criterion.ends_label:
+                continue
+            value = answers.get(criterion.name)
+            if criterion.is_asked(label):
+                label[criterion.name] = criterion.check(value)
+            elif value is not None:
+                raise LabelError(f"{criterion.name} is asked only for some answers to {criterion.only_when[0]}")
         return label
+
+    def bands(self, answers: Mapping[str, Value | None]) -> dict[str, str]:
+        """Return the named part of the scale that each answered level lies in.
+
+        >>> load("mriqc").bands({"rating": 3.1})
+        {'rating': 'acceptable'}
+        """
+        found = {
+            criterion.name: criterion.band(answers.get(criterion.name))
+            for criterion in self.criteria
+            if criterion.bands
+        }
+        return {name: label for name, label in found.items() if label is not None}
 
 
 def load(source: str | Path) -> Protocol:
@@ -168,23 +156,14 @@ def load(source: str | Path) -> Protocol:
         raise ProtocolError(f"{source}: no such protocol. Shipped are {shipped}; or give a .toml file.")
     entries = protocol_file.read(path)
     criteria = (
-        Criterion(**{**entry, "choices": tuple(Choice(**choice) for choice in entry["choices"])})
+        Criterion(
+            **{
+                **entry,
+                "choices": tuple(Choice(**choice) for choice in entry["choices"]),
+                "bands": tuple(Band(**band) for band in entry["bands"]),
+            }
+        )
         for entry in entries.pop("criteria")
     )
     rules = tuple(TierRule(**rule) for rule in entries.pop("tier_rules"))
     return Protocol(**entries, criteria=tuple(criteria), tier_rules=rules, folder=path.parent.absolute())
-
-
-def _checked(criterion: Criterion, value: object) -> Value:
-    """Return the value if it is one of the choices; True is not 1 and 1.0 is not 1."""
-    wanted = ", ".join(str(choice) for choice in criterion.values)
-    if value is None:
-        raise LabelError(f"{criterion.name} is not set; it must be one of {wanted}")
-    for choice in criterion.values:
-        if _is_same(choice, value):
-            return choice
-    raise LabelError(f"{criterion.name} must be one of {wanted}, got {value!r}")
-
-
-def _is_same(choice: Value, value: object) -> bool:
-    return type(value) is type(choice) and value == choice

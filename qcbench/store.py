@@ -7,6 +7,7 @@ Needs pyarrow alone, so that a labelling kernel stays small; `frame` imports pan
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -257,7 +258,8 @@ def _current(versions: list[dict], study: Study) -> dict:
 
     latest = max(versions, key=lambda event: (chain_length(event), event["saved_at"], event["event_id"]))
     label = {name: latest[name] for name in schema.LABELS.column_names if name in latest}
-    return {**label, "tier": study.protocol.tier(latest), "n_revisions": len(versions) - 1}
+    answers = {**latest, **json.loads(latest.get("answers") or "{}")}  # criteria without a column of their own
+    return {**label, "tier": study.protocol.tier(answers), "n_revisions": len(versions) - 1}
 
 
 def _schema(name: str) -> schema.TableSchema:

@@ -17,7 +17,14 @@ from qcbench.errors import ProtocolError
 
 Place = tuple[str | int, ...]
 
-_WORDS = {str: "a text", int: "a whole number", bool: "true or false", list: "a list", dict: "a table of entries"}
+_WORDS = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "a table of entries",
+}
 _REQUIRED: Any = object()
 
 _TOKEN = re.compile(
@@ -54,9 +61,22 @@ class Table:
             raise self.wrong(f"{name} must be a text that is not blank, got {value!r}", name)
         return value
 
-    def number(self, name: str) -> int:
+    def number(self, name: str, *, default: int = _REQUIRED) -> int:
         """Return a whole number."""
-        return self._take(name, int, _REQUIRED)
+        return self._take(name, int, default)
+
+    def real(self, name: str) -> float:
+        """Return a number, whole or not."""
+        if type(self._entries.get(name)) is int:
+            return float(self._take(name, int, _REQUIRED))
+        return self._take(name, float, _REQUIRED)
+
+    def values(self, name: str) -> tuple:
+        """Return a list of whatever it holds, at least one."""
+        values = self._take(name, list, _REQUIRED)
+        if not values:
+            raise self.wrong(f"{name} must have at least one entry, got an empty list", name)
+        return tuple(values)
 
     def flag(self, name: str, *, default: bool = _REQUIRED) -> bool:
         """Return true or false."""

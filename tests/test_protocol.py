@@ -172,13 +172,19 @@ def test_choices_may_stand_inline_over_lines_or_as_tables_of_their_own(tmp_path)
         ('title = "Blur"', 'title = "Blur"\nauthor = "us"', 4, "'author' is no entry of the file"),
         ('name = "tilt"', 'name = "tilt"\nends_lable = true', 26, "'ends_lable' is no entry of criterion 3"),
         # criteria
-        ('kind = "yes_no"', 'kind = "score"', 10, "kind must be one of yes_no, grade, got 'score'"),
+        ('kind = "yes_no"', 'kind = "score"', 10, "kind must be one of yes_no, grade, level, flags, text, got 'score'"),
+        ('name = "tilt"', 'name = "comment"', 25, "'comment' is a column of the tables already"),
         ('name = "tilt"', 'name = "blur"', 25, "the criterion 'blur' is there twice"),
         ('name = "tilt"', 'name = "Tilt of head"', 25, "name must be lower-case letters"),
         ('name = "blur"', 'name = "gadolinium"', 16, "'gadolinium' is a column of kind yes_no"),
         ("{ value = 1, key", "{ value = 3, key", 21, "must be 0, 1, 2 and so on without a gap, got 0, 3, 2"),
         ("{ value = 1, key", "{ value = 0, key", 21, "'blur' has two choices of the value 0"),
-        ('label = "Tilt"', 'label = "Tilt"\nends_label = true', 28, "ends_label is for yes_no; 'tilt' is a grade"),
+        (
+            'label = "Tilt"',
+            'label = "Tilt"\nends_label = true',
+            28,
+            "ends_label is for yes_no; 'tilt' is of kind grade",
+        ),
         ("[{ value = true, key", "[{ value = false, key", 13, "'reject' lacks the choice with value = true"),
         ("ends_label = true", "ends_label = false", 13, "'reject' lacks the choice with value = false"),
         # keys

@@ -103,3 +103,4 @@ def test_criteria_of_other_protocols_are_kept_as_json(tmp_path):
     [event] = store.label_events(study, "alice")
     assert json.loads(event["answers"]) == {"ghosting": 2}
     assert Journal(study, "alice").answers(("i1", "label"))["ghosting"] == 2
+    assert store.labels(study)[0]["tier"] == 3
