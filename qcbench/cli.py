@@ -158,7 +158,7 @@ def doctor(
 @app.command("import-labels")
 def import_labels(
     study: StudyArgument,
-    file: Annotated[Path, typer.Argument(help="CSV, TSV, or text of the Quality_Control_Interface")],
+    file: Annotated[Path, typer.Argument(help="CSV, TSV, JSON of MRIQC, or text of the Quality_Control_Interface")],
     rater: Annotated[str | None, typer.Option(help="whose labels, where the file does not say")] = None,
     column: Annotated[list[str] | None, typer.Option(help="OURS=THEIRS, e.g. image_id=scan; may be repeated")] = None,
     as_json: Json = False,
@@ -175,7 +175,9 @@ def import_labels(
 def export_labels(
     study: StudyArgument,
     folder: Annotated[Path, typer.Argument(help="where the files go")],
-    form: Annotated[str, typer.Option(help="csv, or bids: phenotype tables with a data dictionary")] = "csv",
+    form: Annotated[
+        str, typer.Option(help="csv; bids: phenotype tables with a data dictionary; mriqc: JSON as MRIQC writes it")
+    ] = "csv",
     as_json: Json = False,
 ) -> None:
     """Write labels and consensus for other programs; a spreadsheet opens them safely."""

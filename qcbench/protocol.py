@@ -6,7 +6,7 @@ Pure: no table, no image, no widget. Shipped are ``t1w-warehouse`` (Bottani et a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import InitVar, asdict, dataclass
 from pathlib import Path
 
@@ -98,12 +98,12 @@ class Protocol:
         worst = max(grades)
         return next(rule for rule in self.tier_rules if worst >= rule.when_any_at_least)
 
-    def check(self, answers: Mapping[str, Value | None]) -> dict[str, Value | None]:
+    def check(self, answers: Mapping[str, Value | None], *, may_lack: Collection[str] = ()) -> dict[str, Value | None]:
         """Return a whole label: every criterion as a key, null where it is not noted.
 
         A straight reject needs and keeps no grade. Raises LabelError when a criterion is
         unknown, unset or out of range, or was answered though it is not asked: there is no
-        default grade.
+        default grade. What `may_lack` names may be unset though it is required.
 
         >>> load("t1w-warehouse").check({"straight_reject": True})["motion"] is None
         True
@@ -120,13 +120,9 @@ class Protocol:
                 if label[criterion.name]:
                     return label
         for criterion in self.criteria:
-            if criterion.ends_label:
-                continue
             value = answers.get(criterion.name)
-            if criterion.is_asked(label):
-                label[criterion.name] = criterion.check(value)
-            elif value is not None:
-                raise LabelError(f"{criterion.name} is asked only for some answers to {criterion.only_when[0]}")
+            if not criterion.ends_label and not (value is None and criterion.name in may_lack):
+                label[criterion.name] = _answer(criterion, value, label)
         return label
 
     def bands(self, answers: Mapping[str, Value | None]) -> dict[str, str]:
@@ -167,3 +163,12 @@ def load(source: str | Path) -> Protocol:
     )
     rules = tuple(TierRule(**rule) for rule in entries.pop("tier_rules"))
     return Protocol(**entries, criteria=tuple(criteria), tier_rules=rules, folder=path.parent.absolute())
+
+
+def _answer(criterion: Criterion, value: object, others: Mapping[str, Value | None]) -> Value | None:
+    """Return the answer as it is stored; one that is not asked for, given the others, must be none."""
+    if criterion.is_asked(others):
+        return criterion.check(value)
+    if value is not None:
+        raise LabelError(f"{criterion.name} is asked only for some answers to {criterion.only_when[0]}")
+    return None

@@ -174,6 +174,7 @@ LABEL_EVENTS = TableSchema(
         _text("supersedes", "event_id of the label this one replaces"),
         Column(name="saved_at", dtype="timestamp", required=True),
         _text("protocol", required=True),
+        _text("protocol_version", "labels of another version of the protocol are kept and not read"),
         _text("protocol_sha256", required=True),
         _text("version", "of qcbench", required=True),
     ),

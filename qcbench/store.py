@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from qcbench import durable, schema, seals
 from qcbench.errors import StudyError, TableError
+from qcbench.protocol import Protocol
 from qcbench.study import Study
 
 if TYPE_CHECKING:
@@ -223,12 +224,21 @@ def labels(study: Study, raters: Iterable[str] | None = None, *, purpose: str = 
 
 
 def fold(events: Iterable[dict], study: Study, *, purpose: str = "label") -> list[dict]:
-    """Return the label that counts for each image, of all events of one rater."""
+    """Return the label that counts for each image, of all events of one rater.
+
+    What was noted under another protocol, or another version of it, may mean something else and
+    is not read; the image waits for a label again.
+    """
     by_image: dict[str, list[dict]] = {}
     for event in events:
-        if event["purpose"] == purpose:
+        if event["purpose"] == purpose and is_of_protocol(event, study.protocol):
             by_image.setdefault(event["image_id"], []).append(event)
     return [_current(versions, study) for versions in by_image.values()]
+
+
+def is_of_protocol(event: Row, protocol: Protocol) -> bool:
+    """Return whether an event was noted under this protocol, in this version."""
+    return event["protocol"] == protocol.name and event.get("protocol_version") in (None, protocol.version)
 
 
 def stale_consensus(study: Study) -> set[str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from qcbench import durable, protocol
 from qcbench.errors import StudyError
 
-_RATER = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_RATER = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _OPEN_REVIEWS = "open_reviews"
 _REPEAT_SHARE = 0.05
 
@@ -180,7 +180,8 @@ def _raters(value: object, path: Path, entry: str) -> tuple[str, ...]:
     for name in value:
         if not isinstance(name, str) or not _RATER.fullmatch(name):
             raise StudyError(
-                f"{path}: {entry}: a name is lower-case letters, digits and hyphens (at most 32), got {name!r}"
+                f"{path}: {entry}: a name is lower-case letters, digits, hyphens and underscores (at most 32), "
+                f"got {name!r}"
             )
         if value.count(name) > 1:
             raise StudyError(f"{path}: {entry} names {name!r} twice")

@@ -102,7 +102,7 @@ def consensus(study: Study) -> Summary:
         stage="consensus",
         done=len(decided),
         facts={**_counts(decided), "waiting_for_joint_review": n_waiting, "labelled_by_one_rater_only": single},
-        notes=_notes(study, by_image, n_waiting, single),
+        notes=[*_notes(study, by_image, n_waiting, single), *_other_versions(study)],
         seconds=time.monotonic() - started,
     )
 
@@ -129,6 +129,13 @@ def _counts(decided: list[dict]) -> dict[str, object]:
     for tier in (1, 2, 3):
         counts[f"tier_{tier}"] = sum(row["tier"] == tier for row in decided)
     return counts
+
+
+def _other_versions(study: Study) -> list[str]:
+    events = [event for rater in study.consensus_raters for event in store.label_events(study, rater)]
+    n = sum(not store.is_of_protocol(event, study.protocol) for event in events)
+    words = f"version {study.protocol.version} of {study.protocol.name}"
+    return [f"{n} labels were made under another protocol than {words} and are not read."] if n else []
 
 
 def _notes(study: Study, by_image: dict, n_waiting: int, single: int) -> list[str]:

@@ -42,6 +42,7 @@ def label_event(
         "image_id": image_id,
         "saved_at": saved_at or datetime.now(UTC),
         "protocol": protocol.name,
+        "protocol_version": protocol.version,
         "protocol_sha256": protocol.sha256,
         "version": qcbench.__version__,
     }

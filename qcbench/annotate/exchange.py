@@ -1,24 +1,27 @@
-"""Labels made elsewhere: read from a CSV file or from the letters of the Quality_Control_Interface."""
+"""Labels made elsewhere: CSV, the letters of the Quality_Control_Interface, ratings of MRIQC and Q'Kay."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from qcbench import schema, store
-from qcbench.annotate import letters
+from qcbench.annotate import letters, mriqc
 from qcbench.annotate.events import label_event
 from qcbench.annotate.export import FORMULA
+from qcbench.criteria import Criterion, Value
 from qcbench.errors import QcbenchError, UsageError
+from qcbench.protocol import Protocol
 from qcbench.study import Study
 from qcbench.summary import Summary
 
-_NEEDED = ("rater", "image_id", "straight_reject")
+_NEEDED = ("rater", "image_id")
 _COPIED = ("comment", "reason", "screenshot_sha256")
 #: The lines of a file with their numbers, under our column names.
 Lines = list[tuple[int, dict[str, str | None]]]
@@ -30,18 +33,22 @@ def import_labels(
 ) -> Summary:
     """Add the labels of a file as events with the source ``imported``.
 
-    The file is CSV, TSV (by its ending) or text of the Quality_Control_Interface (by its first
-    line; see `letters`). `rater` is whose labels they are where the file does not say;
-    `columns` says for our columns what the file calls them, e.g. ``{"image_id": "scan"}``.
+    The file is CSV, TSV or JSON of MRIQC and Q'Kay (by its ending; see `mriqc`), or text of the
+    Quality_Control_Interface (by its first line; see `letters`). `rater` is whose labels they are
+    where the file does not say; `columns` says for our columns what the file calls them, e.g.
+    ``{"image_id": "scan"}``.
 
-    Needed columns are rater, image_id and straight_reject; gadolinium, motion, contrast and noise
-    for images that are kept; comment, reason, seconds and saved_at (ISO 8601) are taken when they
-    are there, other columns are ignored. Empty means not noted; a grade may read ``1.0``. A line
-    that breaks the protocol is listed in `failed` and the others are kept. Importing the same
-    file again adds nothing. Raises UsageError when the file is no such CSV.
+    Needed columns are rater, image_id and the required criteria of the protocol (for
+    ``t1w-warehouse`` straight_reject; gadolinium, motion, contrast and noise for images that are
+    kept); flags are a JSON list or separated by commas; comment, reason, seconds and saved_at
+    (ISO 8601) are taken when they are there, other columns are ignored. Empty means not noted; a
+    grade may read ``1.0``. A line that breaks the protocol is listed in `failed` and the others
+    are kept. Importing the same file again adds nothing. Raises UsageError when the file cannot
+    be read.
     """
     started = time.monotonic()
-    lines, doubted, notes = _read(file, rater, columns or {})
+    needed = (*_NEEDED, *(each.name for each in study.protocol.criteria if each.ends_label))
+    lines, doubted, notes = _read(file, rater, columns or {}, needed)
     known = {row["image_id"] for row in store.rows(study, "images")}
     earlier = {event["event_id"] for rater in study.all_raters for event in store.label_events(study, rater)}
     current = {(label["image_id"], label["rater"]): label for label in store.labels(study)}
@@ -50,7 +57,7 @@ def import_labels(
     failed: dict[str, str] = dict(doubted)
     unchanged = 0
     for number, line in lines:
-        event_id = _event_id(line)
+        event_id = _event_id(line, study.protocol)
         if event_id in earlier:
             unchanged += 1
             continue
@@ -83,13 +90,17 @@ def import_labels(
     )
 
 
-def _read(file: Path, rater: str | None, columns: Mapping[str, str]) -> tuple[Lines, dict[str, str], list[str]]:
+def _read(
+    file: Path, rater: str | None, columns: Mapping[str, str], needed: Sequence[str]
+) -> tuple[Lines, dict[str, str], list[str]]:
     """Return the lines of a file under our names, the lines that are not believed and why, and notes."""
+    if file.suffix == ".json":
+        return *mriqc.read(file, rater), []
     try:
         text = file.read_text(encoding="utf-8-sig")
         if letters.is_letter_file(text):
             return _read_letters(text, file, rater)
-        return _read_columns(text, file, rater, columns), {}, []
+        return _read_columns(text, file, rater, columns, needed), {}, []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{file} cannot be read as CSV (UTF-8, separated by commas): {error}") from error
 
@@ -114,15 +125,15 @@ def _as_text(answers: Mapping[str, bool | int]) -> dict[str, str]:
     return {name: str(value) for name, value in answers.items()}
 
 
-def _read_columns(text: str, file: Path, rater: str | None, columns: Mapping[str, str]) -> Lines:
+def _read_columns(text: str, file: Path, rater: str | None, columns: Mapping[str, str], needed: Sequence[str]) -> Lines:
     reader = csv.DictReader(text.splitlines(keepends=True), delimiter="\t" if file.suffix == ".tsv" else ",")
     ours = {theirs: name for name, theirs in columns.items()}
     present = {ours.get(name, name) for name in reader.fieldnames or ()} | ({"rater"} if rater else set())
-    missing = [columns.get(name, name) for name in _NEEDED if name not in present]
+    missing = [columns.get(name, name) for name in needed if name not in present]
     if missing:
         raise UsageError(
-            f"{file} lacks the column {missing[0]!r}; needed are {', '.join(_NEEDED)} "
-            f"and, for images that are kept, gadolinium, {', '.join(schema.GRADED)}"
+            f"{file} lacks the column {missing[0]!r}; needed are {', '.join(needed)} and the other criteria "
+            "of the study's protocol"
         )
     lines = []
     for row in reader:
@@ -139,10 +150,10 @@ def _text(value: str | None) -> str | None:
     return None if text in ("", "n/a") else text
 
 
-def _event_id(line: dict) -> str:
+def _event_id(line: dict, protocol: Protocol) -> str:
     """Return an id that follows from what is taken from a line, so that the same label is no second row."""
     taken = {name: line.get(name) for name in (*_NEEDED, *_COPIED, "purpose", "seconds", "saved_at")}
-    taken |= {name: line.get(name) for name in schema.CHARACTERISTICS}
+    taken |= {criterion.name: line.get(criterion.name) for criterion in protocol.criteria}
     return "imported-" + hashlib.sha256(repr(sorted(taken.items())).encode()).hexdigest()[:32]
 
 
@@ -152,13 +163,10 @@ def _event(study: Study, line: dict, known: set[str], session: str, sequence: in
     purpose = line.get("purpose") or "label"
     if purpose not in schema.PURPOSES:
         raise ValueError(f"purpose must be one of {', '.join(schema.PURPOSES)}, got {purpose!r}")
-    answers = {
-        criterion.name: _value(criterion.kind, criterion.name, line.get(criterion.name))
-        for criterion in study.protocol.criteria
-    }
+    answers = {criterion.name: _value(criterion, line.get(criterion.name)) for criterion in study.protocol.criteria}
     return label_event(
         study.protocol,
-        study.protocol.check(answers),
+        study.protocol.check(answers, may_lack=mriqc.MAY_LACK),
         rater=study.require_rater(line["rater"] or ""),
         source="imported",
         session=session,
@@ -172,20 +180,40 @@ def _event(study: Study, line: dict, known: set[str], session: str, sequence: in
     )
 
 
-def _value(kind: str, name: str, text: str | None) -> bool | int | None:
-    if text is None:
-        return None
-    if kind == "yes_no":
-        if text.lower() in _TRUE + _FALSE:
-            return text.lower() in _TRUE
-        raise ValueError(f"{name} must be true or false, got {text!r}")
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
+def _value(criterion: Criterion, text: str | None) -> Value | None:
+    if text is None or criterion.kind == "text":
+        return text
+    return {"yes_no": _truth, "grade": _grade, "level": _level, "flags": _flags}[criterion.kind](criterion, text)
+
+
+def _truth(criterion: Criterion, text: str) -> bool:
+    if text.lower() in _TRUE + _FALSE:
+        return text.lower() in _TRUE
+    raise ValueError(f"{criterion.name} must be true or false, got {text!r}")
+
+
+def _grade(criterion: Criterion, text: str) -> int:
+    number = _level(criterion, text)
     if not number.is_integer():
-        raise ValueError(f"{name} must be a whole grade, got {text!r}")
+        raise ValueError(f"{criterion.name} must be a whole grade, got {text!r}")
     return int(number)
+
+
+def _level(criterion: Criterion, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{criterion.name} must be a number, got {text!r}") from None
+
+
+def _flags(criterion: Criterion, text: str) -> list[str]:
+    """Return flags written as a JSON list, or with commas between them."""
+    if not text.startswith("["):
+        return [flag.strip() for flag in text.split(",") if flag.strip()]
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ValueError(f"{criterion.name} must be a list, got {text!r}") from None
 
 
 def _saved_at(text: str | None) -> datetime | None:

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import qcbench
 from qcbench import durable, store
+from qcbench.annotate import mriqc
 from qcbench.errors import UsageError
 from qcbench.protocol import Protocol
 from qcbench.study import Study
 from qcbench.summary import Summary
 
-FORMS = ("csv", "bids")
+FORMS = ("csv", "bids", "mriqc")
 #: What a spreadsheet takes for a formula when a text begins with it (OWASP, CSV injection).
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _LABELS = ("rater", "image_id", "straight_reject", "gadolinium", "motion", "contrast", "noise", "tier")
@@ -32,12 +33,17 @@ def export_labels(study: Study, folder: Path, *, form: str = "csv") -> Summary:
     ``csv`` gives labels.csv and consensus.csv; a text that a spreadsheet would take for a formula
     gets an apostrophe in front, which `import-labels` takes off again. ``bids`` gives TSV tables
     as in the phenotype folder of a BIDS dataset, participant_id first and ``n/a`` for null, each
-    with a JSON data dictionary. Raises UsageError for another form.
+    with a JSON data dictionary. ``mriqc`` gives a file a rating, as MRIQC's widget downloads it,
+    and a typed twin (`mriqc`). Raises UsageError for another form, or for ``mriqc`` when the
+    study's protocol has no rating.
     """
     started = time.monotonic()
     if form not in FORMS:
         raise UsageError(f"a form is one of {', '.join(FORMS)}; got {form!r}")
     labels = store.labels(study)
+    if form == "mriqc":
+        written = _write_ratings(study, folder, labels)
+        return _summary(len(labels), written, folder, started)
     decided = store.rows(study, "consensus")
     written = []
     for name, rows, columns in (("labels", labels, (*_LABELS, *_MORE)), ("consensus", decided, _CONSENSUS)):
@@ -46,13 +52,38 @@ def export_labels(study: Study, folder: Path, *, form: str = "csv") -> Summary:
             written.append(f"{name}.csv")
         elif rows:
             written += _write_phenotype(study, folder, name, rows, columns)
+    return _summary(len(labels) + len(decided), written, folder, started)
+
+
+def _summary(n: int, written: list[str], folder: Path, started: float) -> Summary:
+    listed = ", ".join(written) if len(written) <= 4 else f"{len(written)}"
     return Summary(
         stage="export-labels",
-        done=len(labels) + len(decided),
-        facts={"files": ", ".join(written) or "none", "folder": str(folder)},
-        notes=[] if labels else ["Nobody has labelled anything yet."],
+        done=n,
+        facts={"files": listed or "none", "folder": str(folder)},
+        notes=[] if n else ["Nobody has labelled anything yet."],
         seconds=time.monotonic() - started,
     )
+
+
+def _write_ratings(study: Study, folder: Path, labels: list[dict]) -> list[str]:
+    criteria = {criterion.name for criterion in study.protocol.criteria}
+    if not {"rating", "artifacts", "confidence"} <= criteria:
+        raise UsageError(f"only a study with the protocol mriqc has ratings; this one has {study.protocol.name}")
+    md5 = {row["image_id"]: row["file_md5"] for row in store.rows(study, "images")}
+    dataset = study.folder.name
+    written = []
+    for label in labels:
+        answers = {**dict.fromkeys(criteria), **json.loads(label["answers"] or "{}")}
+        stem = mriqc.file_name(label, dataset)
+        # Two raters of one image would have one file; each has a folder.
+        of_rater = folder / label["rater"]
+        durable.write_text(of_rater / f"{stem}.json", mriqc.download(label, answers, dataset))
+        band = study.protocol.bands(answers).get("rating")
+        twin = mriqc.twin(label, answers, dataset, md5.get(label["image_id"]), band)
+        durable.write_text(of_rater / f"{stem}_qcbench.json", twin)
+        written += [f"{label['rater']}/{stem}.json", f"{label['rater']}/{stem}_qcbench.json"]
+    return written
 
 
 def _as_csv(rows: Iterable[dict], columns: Sequence[str]) -> str:

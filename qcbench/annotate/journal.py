@@ -54,7 +54,9 @@ class Journal:
         self._events: dict[str, dict] = {}
         self._revisions: dict[Slot, int] = {}
         self._current: dict[Slot, dict] = {}
-        events = sorted(store.label_events(self._study, self.rater), key=_when)
+        # What was noted under another version of the protocol is not shown as an earlier label either.
+        everything = store.label_events(self._study, self.rater)
+        events = sorted((each for each in everything if store.is_of_protocol(each, self._study.protocol)), key=_when)
         for event in events:
             self._remember(event)
         # Which of several versions counts is the store's rule, so that all readers agree.

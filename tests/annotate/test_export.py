@@ -68,5 +68,5 @@ def test_a_study_without_labels_says_so_and_writes_nothing(study, tmp_path):
 
 
 def test_an_unknown_form_is_refused_with_those_there_are(study, tmp_path):
-    with pytest.raises(UsageError, match="a form is one of csv, bids; got 'xlsx'"):
+    with pytest.raises(UsageError, match="a form is one of csv, bids, mriqc; got 'xlsx'"):
         export_labels(study, tmp_path, form="xlsx")

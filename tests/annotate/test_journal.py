@@ -6,6 +6,7 @@ import pytest
 
 import qcbench
 from qcbench import durable, protocol, store
+from qcbench.annotate.consensus import consensus
 from qcbench.annotate.journal import Journal
 from qcbench.errors import StudyError, TableError
 from qcbench.study import Study
@@ -91,6 +92,24 @@ def test_a_full_disk_leaves_nothing_behind_and_the_label_can_be_sent_again(study
 def test_a_stranger_has_no_journal(study):
     with pytest.raises(StudyError, match="'mallory' is no rater"):
         Journal(study, "mallory")
+
+
+def test_a_label_made_under_one_version_of_the_protocol_is_never_read_as_another(tmp_path):
+    text = (protocol._SHIPPED / "t1w-warehouse.toml").read_text()
+    (tmp_path / "mine.toml").write_text(text)
+    study = Study.create(tmp_path / "study", raters=["alice", "bob"], protocol=str(tmp_path / "mine.toml"))
+    Journal(study, "alice").append(event_id="e1", slot=("i1", "label"), label=GRADED)
+    [copy] = (study.folder / "protocol").glob("*.toml")
+    copy.write_text(text.replace('version = "1"', 'version = "2"'))
+    changed = Study(study.folder)
+    assert store.labels(changed) == []
+    journal = Journal(changed, "alice")
+    assert journal.labelled() == ()
+    assert "1 labels were made under another protocol than version 2" in consensus(changed).notes[-1]
+    journal.append(event_id="e2", slot=("i1", "label"), label={**GRADED, "noise": 0})
+    [label] = store.labels(changed)
+    assert (label["noise"], label["n_revisions"]) == (0, 0)
+    assert [event["protocol_version"] for event in store.label_events(changed, "alice")] == ["1", "2"]
 
 
 def test_criteria_of_other_protocols_are_kept_as_json(tmp_path):
