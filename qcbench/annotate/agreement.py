@@ -1,8 +1,9 @@
 """How far raters agree: with each other, with themselves, and with the consensus.
 
-Grades are compared where both graded the image. Yes/no characteristics have one kappa; for grades
-0 to 2 both usual weightings are given, as the paper does not say which it printed. Intervals are
-the 2.5 and 97.5 percentiles over images drawn with replacement.
+Answers are compared where both gave one. Yes and no have one kappa; for grades both usual
+weightings are given, as the paper does not say which it printed; each flag is a yes or no; levels
+have the intraclass correlation. Intervals are the 2.5 and 97.5 percentiles over images drawn with
+replacement.
 """
 
 from __future__ import annotations
@@ -10,74 +11,66 @@ from __future__ import annotations
 import itertools
 import json
 import time
-import warnings
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
-import krippendorff
 import numpy as np
-from sklearn.metrics import cohen_kappa_score
 
 from qcbench import schema, store
+from qcbench.annotate.reliability import alpha, balanced_accuracy, icc, percent_agreement, weighted_kappa
+from qcbench.criteria import Criterion
+from qcbench.protocol import Protocol
 from qcbench.study import Study
 from qcbench.summary import Summary
 
 CONSENSUS = "consensus"
 _RESAMPLES = 500
 _SEED = 0
+_NOTHING, _CONSTANT = "no image was noted by both", "the same value was given throughout"
 
-#: What each rater noted, by rater and image.
-Labels = dict[str, dict[str, dict]]
-Statistic = Callable[[np.ndarray], float]
-
-
-def weighted_kappa(table: np.ndarray, weights: str | None = None) -> float:
-    """Return Cohen's kappa of a square table of counts: 1 is full agreement, 0 is chance.
-
-    It is NaN where it is undefined: both raters gave one and the same grade throughout.
-    `weights` is None, "linear" or "quadratic".
-
-    >>> round(weighted_kappa(np.array([[5, 1, 0], [0, 4, 1], [0, 2, 3]]), "linear"), 3)
-    0.709
-    """
-    first, second = (axis.ravel() for axis in np.indices(table.shape))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # sklearn warns of the division that we report as undefined
-        return float(cohen_kappa_score(first, second, weights=weights, sample_weight=table.ravel()))
+#: What each rater noted: by rater, image and characteristic.
+Noted = dict[str, dict[str, dict[str, object]]]
+#: Of tables of counts, one or many; or of the images of a level.
+Statistic = Callable[[np.ndarray], np.ndarray | float]
 
 
-def balanced_accuracy(table: np.ndarray) -> float:
-    """Return the mean, over the grades of the columns, of the share that the rows found (percent).
+@dataclass(frozen=True)
+class Characteristic:
+    """Something that can be compared: `n_grades` possible values from 0, or None for a level."""
 
-    Grades that never occur in the columns do not count.
+    name: str
+    n_grades: int | None
 
-    >>> balanced_accuracy(np.array([[8, 1], [2, 3]]))
-    77.5
-    """
-    wanted = table.sum(axis=0)
-    return 100 * float(np.mean(np.diag(table)[wanted > 0] / wanted[wanted > 0]))
-
-
-def alpha(counts: np.ndarray, *, graded: bool) -> float:
-    """Return Krippendorff's alpha: 1 is full agreement, 0 is chance; NaN where it is undefined.
-
-    `counts` holds, for each image (row) and grade (column), how many raters gave it. Grades are
-    ordinal, yes and no are nominal (Krippendorff 2011, Computing Krippendorff's alpha-reliability).
-    """
-    if (counts.sum(axis=0) > 0).sum() < 2:
-        return float("nan")
-    level = "ordinal" if graded else "nominal"
-    return float(
-        krippendorff.alpha(value_counts=counts, level_of_measurement=level, value_domain=np.arange(counts.shape[1]))
-    )
+    @property
+    def is_graded(self) -> bool:
+        """Whether there are more values than yes and no."""
+        return self.n_grades is not None and self.n_grades > 2
 
 
-def compare(first: Sequence[int], second: Sequence[int], characteristic: str) -> list[dict]:
-    """Return rows of statistic, value, low, high, n and reason for one pair, and their table of counts."""
-    table = _table(first, second, characteristic)
-    weightings = {"kappa_linear": "linear", "kappa_quadratic": "quadratic"} if len(table) == 3 else {"kappa": None}
-    statistics: dict[str, Statistic] = {"percent_agreement": _percent_agreement}
-    statistics |= {name: partial(weighted_kappa, weights=weights) for name, weights in weightings.items()}
+def characteristics(protocol: Protocol) -> list[Characteristic]:
+    """Return what raters of a protocol can agree on; each flag of a list counts for itself."""
+    found = []
+    for criterion in protocol.criteria:
+        if criterion.kind == "flags":
+            found += [Characteristic(f"{criterion.name}:{flag}", 2) for flag in criterion.values]
+        elif criterion.kind != "text":
+            sizes = {"yes_no": 2, "grade": len(criterion.choices), "level": None}
+            found.append(Characteristic(criterion.name, sizes[criterion.kind]))
+    return found
+
+
+def compare(first: Sequence[float], second: Sequence[float], characteristic: Characteristic) -> list[dict]:
+    """Return rows of statistic, value, low, high, n, reason and counts for one pair."""
+    if characteristic.n_grades is None:
+        return [_row_of_levels(np.column_stack([first, second]) if len(first) else np.empty((0, 2)))]
+    table = _table(first, second, characteristic.n_grades)
+    statistics: dict[str, Statistic] = {"percent_agreement": percent_agreement}
+    if characteristic.is_graded:
+        for weights in ("linear", "quadratic"):
+            statistics[f"kappa_{weights}"] = partial(weighted_kappa, weights=weights)
+    else:
+        statistics["kappa"] = weighted_kappa
     return [_row_of_table(name, statistic, table) for name, statistic in statistics.items()]
 
 
@@ -86,133 +79,142 @@ def agreement(study: Study) -> Summary:
 
     `raters` reads ``alice,bob`` for two raters, ``alice,alice`` for a rater's hidden repeats, which
     were labelled later, and ``alice,consensus`` for the consensus; of more than two raters
-    together there is Krippendorff's alpha. `counts` has the table behind a row as JSON, the first
-    rater's grades as rows.
+    together there is Krippendorff's alpha, and for levels the intraclass correlation. `counts` has
+    the table behind a row as JSON, the first rater's grades as rows.
     """
     started = time.monotonic()
-    labels = _by_rater(store.labels(study, study.consensus_raters))
-    repeats = _by_rater(store.labels(study, study.consensus_raters, purpose="repeat"))
+    wanted = characteristics(study.protocol)
+    labels = _by_rater(study, store.labels(study, study.consensus_raters))
+    repeats = _by_rater(study, store.labels(study, study.consensus_raters, purpose="repeat"))
     decided = {row["image_id"]: row for row in store.rows(study, "consensus")}
-    rows = [*_with_each_other(labels), *_with_themselves(labels, repeats), *_with_consensus(labels, decided)]
-    rows += _together(labels)
+    rows = [*_with_each_other(labels, wanted), *_with_themselves(labels, repeats, wanted)]
+    rows += [*_with_consensus(labels, decided, wanted), *_together(labels, wanted)]
     store.write(study, "agreement", rows)
     pairs = [row for row in rows if len(set(row["raters"].split(","))) == 2 and CONSENSUS not in row["raters"]]
     headline = {
-        row["characteristic"]: "undefined" if row["value"] is None else round(row["value"], 3)
+        f"{'icc' if row['statistic'] == 'icc' else 'kappa'}_{row['characteristic']}": "undefined"
+        if row["value"] is None
+        else round(row["value"], 3)
         for row in pairs
-        if row["statistic"] in ("kappa", "kappa_linear")
+        if row["statistic"] in ("kappa", "kappa_linear", "icc") and ":" not in row["characteristic"]
     }
     return Summary(
         stage="agreement",
         done=len(rows),
-        facts={f"kappa_{name}": value for name, value in headline.items()},
+        facts=headline,
         notes=[] if pairs else ["Agreement needs images that two raters labelled; there is none yet."],
         seconds=time.monotonic() - started,
     )
 
 
-def _by_rater(labels: Iterable[dict]) -> Labels:
-    by_rater: Labels = {}
+def _by_rater(study: Study, labels: Iterable[dict]) -> Noted:
+    noted: Noted = {}
     for label in labels:
-        by_rater.setdefault(label["rater"], {})[label["image_id"]] = label
-    return by_rater
+        noted.setdefault(label["rater"], {})[label["image_id"]] = _answers(study.protocol.criteria, label)
+    return noted
 
 
-def _with_each_other(labels: Labels) -> Iterable[dict]:
+def _answers(criteria: Iterable[Criterion], label: dict) -> dict[str, object]:
+    """Return the answers of a label by characteristic; each flag is noted or not."""
+    more = json.loads(label["answers"] or "{}")
+    answers: dict[str, object] = {}
+    for criterion in criteria:
+        value = label[criterion.name] if criterion.name in schema.CHARACTERISTICS else more.get(criterion.name)
+        if criterion.kind == "flags":
+            answers |= {
+                f"{criterion.name}:{flag}": None if value is None else flag in value for flag in criterion.values
+            }
+        else:
+            answers[criterion.name] = value
+    return answers
+
+
+def _with_each_other(labels: Noted, wanted: list[Characteristic]) -> Iterable[dict]:
     for first, second in itertools.combinations(sorted(labels), 2):
-        for name in schema.CHARACTERISTICS:
-            yield from _named(compare(*_graded(labels[first], labels[second], name), name), name, first, second)
+        for each in wanted:
+            yield from _named(compare(*_both(labels[first], labels[second], each.name), each), each, first, second)
 
 
-def _with_themselves(labels: Labels, repeats: Labels) -> Iterable[dict]:
+def _with_themselves(labels: Noted, repeats: Noted, wanted: list[Characteristic]) -> Iterable[dict]:
     for rater in sorted(repeats.keys() & labels.keys()):
-        for name in schema.CHARACTERISTICS:
-            yield from _named(compare(*_graded(labels[rater], repeats[rater], name), name), name, rater, rater)
+        for each in wanted:
+            yield from _named(compare(*_both(labels[rater], repeats[rater], each.name), each), each, rater, rater)
 
 
-def _with_consensus(labels: Labels, decided: dict[str, dict]) -> Iterable[dict]:
-    if not decided:
-        return
-    for rater in sorted(labels):
-        for name in schema.CHARACTERISTICS:
-            table = _table(*_graded(labels[rater], decided, name), name)
-            yield from _named([_row_of_table("balanced_accuracy", balanced_accuracy, table)], name, rater, CONSENSUS)
+def _with_consensus(labels: Noted, decided: dict[str, dict], wanted: list[Characteristic]) -> Iterable[dict]:
+    known = [each for each in wanted if each.name in schema.CHARACTERISTICS]
+    for rater in sorted(labels) if decided else ():
+        for each in known:
+            table = _table(*_both(labels[rater], decided, each.name), each.n_grades)
+            yield from _named([_row_of_table("balanced_accuracy", balanced_accuracy, table)], each, rater, CONSENSUS)
 
 
-def _together(labels: Labels) -> Iterable[dict]:
-    """More than two raters have one figure together; an image that one of them labelled alone does not count."""
+def _together(labels: Noted, wanted: list[Characteristic]) -> Iterable[dict]:
+    """More than two raters have one figure together; an image that one of them noted alone does not count."""
     if len(labels) < 3:
         return
-    for name in schema.CHARACTERISTICS:
-        size = _n_grades(name)
-        images = sorted(set().union(*labels.values()))
-        counts = np.zeros((len(images), size), dtype=int)
-        for row, image in enumerate(images):
-            for noted in labels.values():
-                grade = noted.get(image, {}).get(name)
-                if grade is not None:
-                    counts[row, int(grade)] += 1
-        counts = counts[counts.sum(axis=1) >= 2]
-        yield from _named([_row_of_images(counts, graded=size == 3)], name, *sorted(labels))
+    images = sorted(set().union(*labels.values()))
+    for each in wanted:
+        noted = [[labels[rater].get(image, {}).get(each.name) for rater in sorted(labels)] for image in images]
+        if each.n_grades is None:
+            whole = [values for values in noted if None not in values]
+            row = _row_of_levels(np.array(whole, dtype=float).reshape(len(whole), len(labels)))
+        else:
+            counts = np.array([[values.count(grade) for grade in range(each.n_grades)] for values in noted])
+            row = _row_of_counts(counts[counts.sum(axis=1) >= 2], graded=each.is_graded)
+        yield from _named([row], each, *sorted(labels))
 
 
-def _named(rows: Iterable[dict], characteristic: str, *raters: str) -> Iterable[dict]:
-    return [{"characteristic": characteristic, "raters": ",".join(raters), **row} for row in rows]
+def _named(rows: Iterable[dict], characteristic: Characteristic, *raters: str) -> Iterable[dict]:
+    return [{"characteristic": characteristic.name, "raters": ",".join(raters), **row} for row in rows]
 
 
-def _graded(first: dict[str, dict], second: dict[str, dict], name: str) -> tuple[list[int], list[int]]:
-    """Return the grades of the images that both noted."""
-    common = sorted(first.keys() & second.keys())
-    pairs = [(first[image][name], second[image][name]) for image in common]
+def _both(first: dict[str, dict], second: dict[str, dict], name: str) -> tuple[list, list]:
+    """Return the values of the images for which both gave one."""
+    pairs = [(first[image][name], second[image][name]) for image in sorted(first.keys() & second.keys())]
     noted = [pair for pair in pairs if None not in pair]
     return [pair[0] for pair in noted], [pair[1] for pair in noted]
 
 
-def _n_grades(characteristic: str) -> int:
-    return 3 if characteristic in schema.GRADED else 2
-
-
-def _table(first: Sequence[int], second: Sequence[int], characteristic: str) -> np.ndarray:
-    size = _n_grades(characteristic)
+def _table(first: Sequence[int], second: Sequence[int], size: int) -> np.ndarray:
     table = np.zeros((size, size), dtype=int)
     np.add.at(table, (np.asarray(first, dtype=int), np.asarray(second, dtype=int)), 1)
     return table
-
-
-def _percent_agreement(table: np.ndarray) -> float:
-    return 100 * float(np.trace(table) / table.sum())
 
 
 def _row_of_table(name: str, statistic: Statistic, table: np.ndarray) -> dict:
     # Drawing images with replacement is drawing the cells of their table: the same bootstrap, faster.
     n = int(table.sum())
 
-    def draws(rng: np.random.Generator) -> Iterable[float]:
-        drawn = rng.multinomial(n, table.ravel() / n, size=_RESAMPLES)
-        return (statistic(counts.reshape(table.shape)) for counts in drawn)
+    def draws(rng: np.random.Generator) -> np.ndarray:
+        return statistic(rng.multinomial(n, table.ravel() / n, size=_RESAMPLES).reshape(-1, *table.shape))
 
-    row = _row(name, n, "no image was noted by both", "the same value was given throughout")
-    return {**_with_interval(row, statistic(table) if n else None, draws), "counts": json.dumps(table.tolist())}
-
-
-def _row_of_images(counts: np.ndarray, *, graded: bool) -> dict:
-    n = len(counts)
-
-    def draws(rng: np.random.Generator) -> Iterable[float]:
-        return (alpha(counts[rng.integers(n, size=n)], graded=graded) for _ in range(_RESAMPLES))
-
-    row = _row("krippendorff_alpha", n, "no image was noted by two raters", "the same value was given throughout")
-    return _with_interval(row, alpha(counts, graded=graded) if n else None, draws)
+    value = float(statistic(table)) if n else None
+    return {**_row(name, n, value, draws), "counts": json.dumps(table.tolist())}
 
 
-def _row(name: str, n: int, nothing: str, undefined: str) -> dict:
-    reason = undefined if n else nothing
-    return {"statistic": name, "value": None, "low": None, "high": None, "n": n, "reason": reason}
+def _row_of_counts(counts: np.ndarray, *, graded: bool) -> dict:
+    return _row_of_images("krippendorff_alpha", partial(alpha, graded=graded), counts)
 
 
-def _with_interval(row: dict, value: float | None, draws: Callable) -> dict:
+def _row_of_levels(ratings: np.ndarray) -> dict:
+    return _row_of_images("icc", icc, ratings)
+
+
+def _row_of_images(name: str, statistic: Statistic, values: np.ndarray) -> dict:
+    n = len(values)
+
+    def draws(rng: np.random.Generator) -> np.ndarray:
+        return np.array([statistic(values[rng.integers(n, size=n)]) for _ in range(_RESAMPLES)])
+
+    return _row(name, n, statistic(values) if n else None, draws)
+
+
+def _row(name: str, n: int, value: float | None, draws: Callable[[np.random.Generator], np.ndarray]) -> dict:
+    row = {"statistic": name, "value": None, "low": None, "high": None, "n": n, "counts": None}
     if value is None or np.isnan(value):
-        return row
-    defined = [draw for draw in draws(np.random.default_rng(_SEED)) if not np.isnan(draw)]
-    low, high = np.percentile(defined, [2.5, 97.5]) if defined else (None, None)
+        return {**row, "reason": _CONSTANT if n else _NOTHING}
+    drawn = draws(np.random.default_rng(_SEED))
+    defined = drawn[~np.isnan(drawn)]
+    low, high = np.percentile(defined, [2.5, 97.5]) if defined.size else (None, None)
     return {**row, "value": value, "low": low, "high": high, "reason": None}
