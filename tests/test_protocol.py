@@ -297,7 +297,9 @@ def test_an_exemplar_that_is_gone_is_told(tmp_path):
 
 
 def test_the_hash_is_that_of_the_file_and_with_exemplars_that_of_the_pictures_too(tmp_path):
-    assert PROTOCOL.sha256 == hashlib.sha256(SHIPPED.encode()).hexdigest()
+    mriqc = protocol.load("mriqc")
+    assert mriqc.exemplars == ()
+    assert mriqc.sha256 == hashlib.sha256((protocol._SHIPPED / "mriqc.toml").read_bytes()).hexdigest()
     first = with_exemplar(tmp_path).sha256
     assert with_exemplar(tmp_path).sha256 == first
     assert with_exemplar(tmp_path, content=PNG + b"another").sha256 != first

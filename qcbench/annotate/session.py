@@ -11,6 +11,7 @@ saved is sent again to the next kernel, and still belongs to the picture that wa
     painted  key
     label    key, event_id, replaces, answers, ...        ack when it is on the disk, else nack
     defer    key                                          deferred when it is on the disk
+    exemplars criterion                                   exemplar (with its picture as buffer), one a choice
     summary                                               summary
     ping                                                  pong
 
@@ -32,7 +33,7 @@ from qcbench.annotate import queue
 from qcbench.annotate.journal import Journal
 from qcbench.annotate.messages import Refused, Submission, read_event_id, read_label
 from qcbench.annotate.queue import QueuedImage
-from qcbench.errors import ImageError, LabelError, QcbenchError, StudyError
+from qcbench.errors import ImageError, LabelError, ProtocolError, QcbenchError, StudyError
 from qcbench.protocol import Protocol
 from qcbench.study import Study
 
@@ -78,6 +79,7 @@ class Session:
             "painted": self._paint,
             "label": self._label,
             "defer": self._defer,
+            "exemplars": self._exemplars,
             "summary": self._summary,
             "ping": lambda message: [Outgoing({"kind": "pong"})],
         }
@@ -251,6 +253,22 @@ class Session:
         saved_at = event["saved_at"].isoformat(timespec="seconds")
         elsewhere = self._journal.labelled_elsewhere((event["image_id"], event["purpose"]))
         return Outgoing({"kind": "ack", "event_id": event["event_id"], "saved_at": saved_at, "elsewhere": elsewhere})
+
+    def _exemplars(self, message: dict) -> list[Outgoing]:
+        """Send the pictures that show the choices of one criterion; none where the protocol has none."""
+        criterion = next((each for each in self._protocol.criteria if each.name == message.get("criterion")), None)
+        if criterion is None:
+            raise Refused("exemplars are asked for by the name of a criterion")
+        sent = []
+        for choice in criterion.choices:
+            try:
+                picture = self._protocol.read_exemplar(criterion.name, choice.value)
+            except ProtocolError:
+                continue  # it was there when the protocol was read; labelling goes on without it
+            if picture is not None:
+                content = {"kind": "exemplar", "criterion": criterion.name, "value": choice.value}
+                sent.append(Outgoing(content, picture))
+        return sent
 
     def _summary(self, message: dict) -> list[Outgoing]:
         """Count the rater's own labels: straight rejects, and the others by tier."""

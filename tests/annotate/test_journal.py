@@ -1,5 +1,6 @@
 import errno
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,6 +14,11 @@ from qcbench.study import Study
 
 GRADED = {"straight_reject": False, "gadolinium": True, "motion": 1, "contrast": 0, "noise": 2}
 REJECTED = {"straight_reject": True, "gadolinium": None, "motion": None, "contrast": None, "noise": None}
+
+
+def shipped_text():
+    """The shipped protocol without its pictures, to be changed and written elsewhere."""
+    return re.sub(r', exemplar = "[^"]+"', "", (protocol._SHIPPED / "t1w-warehouse.toml").read_text())
 
 
 def test_an_event_is_stamped_with_who_when_and_under_which_protocol(study):
@@ -95,7 +101,7 @@ def test_a_stranger_has_no_journal(study):
 
 
 def test_a_label_made_under_one_version_of_the_protocol_is_never_read_as_another(tmp_path):
-    text = (protocol._SHIPPED / "t1w-warehouse.toml").read_text()
+    text = shipped_text()
     (tmp_path / "mine.toml").write_text(text)
     study = Study.create(tmp_path / "study", raters=["alice", "bob"], protocol=str(tmp_path / "mine.toml"))
     Journal(study, "alice").append(event_id="e1", slot=("i1", "label"), label=GRADED)
@@ -109,12 +115,11 @@ def test_a_label_made_under_one_version_of_the_protocol_is_never_read_as_another
     journal.append(event_id="e2", slot=("i1", "label"), label={**GRADED, "noise": 0})
     [label] = store.labels(changed)
     assert (label["noise"], label["n_revisions"]) == (0, 0)
-    assert [event["protocol_version"] for event in store.label_events(changed, "alice")] == ["1", "2"]
+    assert {event["protocol_version"] for event in store.label_events(changed, "alice")} == {"1", "2"}
 
 
 def test_criteria_of_other_protocols_are_kept_as_json(tmp_path):
-    shipped = protocol.load("t1w-warehouse")
-    text = (protocol._SHIPPED / f"{shipped.name}.toml").read_text().replace('"noise"', '"ghosting"')
+    text = shipped_text().replace('"noise"', '"ghosting"')
     (tmp_path / "mine.toml").write_text(text)
     study = Study.create(tmp_path / "study", raters=["alice"], protocol=str(tmp_path / "mine.toml"))
     label = study.protocol.check({"gadolinium": False, "motion": 0, "contrast": 0, "ghosting": 2})

@@ -316,6 +316,15 @@ def test_a_repeat_looks_like_any_image_and_is_noted_as_a_repeat(study):
     assert state(open_session(study, n=2, repeats=[0]))["cursor"] == 2
 
 
+def test_exemplars_of_a_criterion_are_sent_with_the_grade_they_show(session):
+    answers = session.receive({"kind": "exemplars", "criterion": "motion"})
+    assert [answer.content["value"] for answer in answers] == [0, 1, 2]
+    assert all(answer.buffer.startswith(b"\xff\xd8\xff") for answer in answers)
+    assert ".jpg" not in str([answer.content for answer in answers])
+    for wrong in ("no-criterion", "../motion", None, 3, ["motion"]):
+        assert ask(session, kind="exemplars", criterion=wrong)["kind"] == "refused"
+
+
 def test_what_was_labelled_today_is_counted(study, session):
     assert state(session)["done_today"] == 0
     send(session, label(show(session, 0)))
@@ -338,8 +347,22 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-kinds = st.sampled_from(["hello", "goto", "painted", "label", "defer", "summary", "ping", "_esm", "update"])
-fields = ["key", "event_id", "replaces", "answers", "comment", "reason", "seconds", "display", "position", "missing"]
+kinds = st.sampled_from(
+    ["hello", "goto", "painted", "label", "defer", "exemplars", "summary", "ping", "_esm", "update"]
+)
+fields = [
+    "criterion",
+    "key",
+    "event_id",
+    "replaces",
+    "answers",
+    "comment",
+    "reason",
+    "seconds",
+    "display",
+    "position",
+    "missing",
+]
 
 
 @settings(max_examples=80, deadline=None)
