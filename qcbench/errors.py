@@ -8,6 +8,7 @@
     ├── TableError              a table is damaged, or its columns are not those of its schema
     ├── ImageError              an image cannot be used; `.code` is stable, e.g. "TRUNCATED"
     ├── LabelError              a label breaks the protocol
+    ├── ReviewError             a joint review cannot go on like that, e.g. one's own proposal is signed
     ├── LeakError               one participant would be in two sets
     ├── TrainingError           a network cannot be fitted, e.g. a class is empty
     ├── WeightsError            saved weights are damaged, or not safetensors
@@ -64,6 +65,10 @@ class ImageError(QcbenchError):
 
 class LabelError(QcbenchError):
     """A label breaks the protocol: a grade is missing, unknown or out of range."""
+
+
+class ReviewError(QcbenchError):
+    """A joint review cannot go on like that; the text is for the reviewer."""
 
 
 class LeakError(QcbenchError):

@@ -18,7 +18,7 @@ CHARACTERISTICS = ("straight_reject", "gadolinium", *GRADED)
 PURPOSES = ("label", "repeat", "volume", "school")
 SOURCES = ("rater", "imported", "simulated")
 DECIDED_BY = ("raters", "review")
-REVIEW_ROLES = ("proposes", "countersigns")
+REVIEW_ROLES = ("proposes", "countersigns", "objects")
 SETS = ("test", "cv")
 DECISIONS = ("yes", "no", "ask")
 
@@ -201,6 +201,8 @@ REVIEW_EVENTS = TableSchema(
         _truth("straight_reject", required=True),
         *_GRADES,
         _text("comment"),
+        _text("proposal_id", "the event that is signed or objected to"),
+        Column(name="label_event_ids", dtype="list<string>", doc="the labels that were reviewed"),
         Column(name="saved_at", dtype="timestamp", required=True),
     ),
 )

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 
 from qcbench import schema, store
+from qcbench.annotate import review
 from qcbench.errors import ProtocolError
 from qcbench.protocol import Protocol
 from qcbench.study import Study
@@ -20,23 +21,23 @@ from qcbench.summary import Summary
 _GRADES = ("gadolinium", *schema.GRADED)
 
 
-def combine(labels: Sequence[dict], protocol: Protocol, review: dict | None = None) -> dict | None:
+def combine(labels: Sequence[dict], protocol: Protocol, verdict: dict | None = None) -> dict | None:
     """Return the consensus row of one image, or None while a joint review is wanted.
 
-    `labels` are the current labels of that image, one a rater and at least two; `review` is the
-    settled verdict of a joint review. A review that keeps the image takes the grades of whoever
+    `labels` are the current labels of that image, one a rater and at least two; `verdict` is the
+    settled one of a joint review. A review that keeps the image takes the grades of whoever
     graded it, unless the reviewers set them anew.
     """
     verdicts = {label["straight_reject"] for label in labels}
-    if len(verdicts) > 1 and review is None:
+    if len(verdicts) > 1 and verdict is None:
         return None
     by_review = len(verdicts) > 1
-    straight_reject = review["straight_reject"] if by_review else verdicts.pop()
+    straight_reject = verdict["straight_reject"] if by_review else verdicts.pop()
     grades: dict[str, bool | int | None] = dict.fromkeys(_GRADES)
     if not straight_reject:
         graded = [label for label in labels if not label["straight_reject"]]
         for name in _GRADES:
-            anew = review[name] if by_review else None
+            anew = verdict[name] if by_review else None
             grades[name] = max(label[name] for label in graded) if anew is None else anew
     answers = {"straight_reject": straight_reject, **grades}
     return {
@@ -44,34 +45,11 @@ def combine(labels: Sequence[dict], protocol: Protocol, review: dict | None = No
         **answers,
         "tier": protocol.tier(answers),
         "decided_by": "review" if by_review else "raters",
-        "reviewers": review["reviewers"] if by_review else None,
+        "reviewers": verdict["reviewers"] if by_review else None,
         "label_event_ids": sorted(label["event_id"] for label in labels),
         "stale": False,
         "simulated": any(label["source"] == "simulated" for label in labels),
     }
-
-
-def settled_reviews(events: Sequence[dict]) -> dict[str, dict]:
-    """Return the verdict of each joint review that two people signed, by image.
-
-    A verdict is settled when somebody else countersigns the latest proposal with the same
-    straight reject and the same grades; whoever proposes cannot countersign.
-    """
-    settled = {}
-    in_order = sorted(events, key=lambda event: (event["saved_at"], event["event_id"]))
-    proposals: dict[str, dict] = {}
-    for event in in_order:
-        image_id = event["image_id"]
-        if event["role"] == "proposes":
-            proposals[image_id] = event
-            settled.pop(image_id, None)
-            continue
-        proposal = proposals.get(image_id)
-        if proposal is None or proposal["reviewer"] == event["reviewer"]:
-            continue
-        if all(proposal[name] == event[name] for name in schema.CHARACTERISTICS):
-            settled[image_id] = {**event, "reviewers": sorted((proposal["reviewer"], event["reviewer"]))}
-    return settled
 
 
 def consensus(study: Study) -> Summary:
@@ -84,7 +62,8 @@ def consensus(study: Study) -> Summary:
     by_image: dict[str, list[dict]] = {}
     for label in store.labels(study, study.consensus_raters):
         by_image.setdefault(label["image_id"], []).append(label)
-    reviews = settled_reviews(_review_events(study))
+    ids = {image_id: [label["event_id"] for label in labels] for image_id, labels in by_image.items()}
+    reviews = review.settled(review.reviews(review.events_of(study), ids))
     decided, waiting, single = [], [], 0
     for image_id, labels in sorted(by_image.items()):
         if len(labels) < 2:
@@ -115,13 +94,6 @@ def _refuse_other_criteria(protocol: Protocol) -> None:
             f"the consensus is defined for {', '.join(schema.CHARACTERISTICS)}; "
             f"the protocol {protocol.name} has {', '.join(sorted(names))}"
         )
-
-
-def _review_events(study: Study) -> list[dict]:
-    events, damaged = store.read_log(study.folder / "reviews", "review_events")
-    if damaged:
-        raise store.TableError("; ".join(damaged))
-    return events
 
 
 def _counts(decided: list[dict]) -> dict[str, object]:

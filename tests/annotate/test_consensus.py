@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from qcbench import protocol, store
 from qcbench.annotate import consensus as room
+from qcbench.annotate.review import ReviewJournal
 
 PROTOCOL = protocol.load("t1w-warehouse")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -76,45 +77,6 @@ def test_a_review_that_keeps_the_image_takes_the_grades_that_exist():
     assert row["reviewers"] == ["alice", "bob"]
 
 
-def review_event(reviewer, role, minute, *, straight_reject=True, image_id="sub-01_T1w"):
-    return {
-        "event_id": f"{reviewer}-{minute}",
-        "image_id": image_id,
-        "reviewer": reviewer,
-        "role": role,
-        "straight_reject": straight_reject,
-        **dict.fromkeys(("gadolinium", "motion", "contrast", "noise", "comment")),
-        "saved_at": START + timedelta(minutes=minute),
-    }
-
-
-def test_nobody_countersigns_their_own_proposal():
-    events = [review_event("alice", "proposes", 0), review_event("alice", "countersigns", 1)]
-    assert room.settled_reviews(events) == {}
-
-
-def test_another_persons_signature_under_the_same_verdict_settles_a_review():
-    events = [review_event("alice", "proposes", 0), review_event("bob", "countersigns", 1)]
-    assert room.settled_reviews(events)["sub-01_T1w"]["reviewers"] == ["alice", "bob"]
-
-
-def test_a_signature_under_another_verdict_settles_nothing():
-    events = [
-        review_event("alice", "proposes", 0),
-        review_event("bob", "countersigns", 1, straight_reject=False),
-    ]
-    assert room.settled_reviews(events) == {}
-
-
-def test_a_later_proposal_needs_a_new_signature():
-    events = [
-        review_event("alice", "proposes", 0),
-        review_event("bob", "countersigns", 1),
-        review_event("bob", "proposes", 2, straight_reject=False),
-    ]
-    assert room.settled_reviews(events) == {}
-
-
 def write_labels(study, rater, labels):
     log = store.SegmentLog(study.label_folder(rater) / "session", "label_events")
     for sequence, (image_id, answers) in enumerate(labels):
@@ -167,3 +129,22 @@ def test_more_than_two_raters_follow_the_same_rule(raters):
     row = room.combine([graded(name, motion=number) for number, name in enumerate(raters)], PROTOCOL)
     assert (row["motion"], row["tier"]) == (2, 3)
     assert room.combine([graded("alice"), graded("bob"), label("carol")], PROTOCOL) is None
+
+
+def test_a_label_revised_after_the_review_reopens_it_unless_the_raters_agree_now(study):
+    write_labels(study, "alice", [("a", GOOD), ("b", REJECT)])
+    write_labels(study, "bob", [("a", REJECT), ("b", GOOD)])
+    room.consensus(study)
+    for image_id in ("a", "b"):
+        proposal = ReviewJournal(study, "alice").propose(image_id, f"p-{image_id}", REJECT, None)
+        ReviewJournal(study, "bob").sign(image_id, f"s-{image_id}", proposal["event_id"])
+    assert room.consensus(study).facts["waiting_for_joint_review"] == 0
+    assert {row["image_id"]: row["reviewers"] for row in store.rows(study, "consensus")} == {
+        "a": ["alice", "bob"],
+        "b": ["alice", "bob"],
+    }
+    revised = {**store.label_events(study, "bob")[1], "event_id": "bob-9", "sequence": 9, "supersedes": "bob-1"}
+    store.SegmentLog(study.label_folder("bob") / "later", "label_events").append({**revised, "noise": 2})
+    assert store.stale_consensus(study) == {"b"}
+    assert room.consensus(study).facts["waiting_for_joint_review"] == 1
+    assert [row["image_id"] for row in store.rows(study, "consensus")] == ["a"]
