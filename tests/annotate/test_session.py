@@ -110,7 +110,7 @@ def test_a_label_for_a_picture_that_was_not_painted_waits(study, session):
 def test_no_key_is_known_before_its_picture_was_sent(session):
     answers = [*session.receive({"kind": "hello"}), *session.receive({"kind": "goto", "position": 0, "missing": [0]})]
     told = " ".join(str(answer.content) for answer in answers)
-    assert [key for key in session._walk if key in told] == [session._walk[0]]
+    assert [key for key in session.walk if key in told] == [session.walk[0]]
     assert ask(session, kind="painted", key="0" * 32)["kind"] == "refused"
 
 
@@ -266,7 +266,7 @@ def test_a_label_that_the_dead_kernel_saved_without_telling_is_no_second_row(stu
 
 def test_a_key_says_nothing_and_is_the_same_for_the_next_kernel_but_not_for_another_rater(study):
     def keys(rater):
-        return Session([queued(0)], Journal(study, rater), study.protocol, picture, salt="salt")._queue.keys()
+        return Session([queued(0)], Journal(study, rater), study.protocol, picture, salt="salt").pictures.keys()
 
     assert keys("alice") == keys("alice") != keys("bob")
     assert all(len(key) == 32 and set(key) <= set("0123456789abcdef") for key in keys("alice"))
@@ -291,7 +291,7 @@ def test_an_image_that_was_put_off_comes_last_in_the_next_session_until_it_is_la
     send(session, label(show(session, 0)))
     later = open_session(study)
     assert (state(later)["cursor"], state(later)["n_deferred"]) == (1, 2)
-    assert [later._queue[key].image_id for key in later._walk] == [
+    assert [later.pictures[key].image_id for key in later.walk] == [
         "sub-000",
         "sub-002",
         "sub-004",
