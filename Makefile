@@ -20,10 +20,10 @@ check: .venv/ready ## style and import contracts only
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-faults: .venv/ready ## the long fault campaigns: hundreds of kills while labels are saved
-	QCBENCH_LONG_FAULTS=1 $(BIN)/pytest tests/faults
+faults: .venv/browser ## the long fault campaigns: 200 kills while labels are saved, the network gone for minutes
+	QCBENCH_LONG_FAULTS=1 $(BIN)/pytest --durations=10 --log-cli-level=INFO tests/faults tests/browser/test_label_faults.py
 
-bench: .venv/ready ## time and memory beside what a user would write by hand, one table out
+bench: .venv/browser ## time and memory beside what a user would write by hand, one table out
 	$(BIN)/python -m benchmarks
 
 serve: .venv/ready ## open the labeller on the demo study: make serve STUDY=... RATER=...

@@ -3,14 +3,21 @@
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import label_saving, preprocessing, simulation, start_up
+from benchmarks import label_latency, label_saving, preprocessing, simulation, start_up
 
 
 def main():
     table = Table(title="qcbench beside a peer, same machine, same run")
     for column in ("what", "figure", "qcbench", "peer", "peer is", "ratio qcbench / peer"):
         table.add_column(column)
-    for measure in (start_up.measure, label_saving.measure, preprocessing.measure, simulation.measure):
+    measures = (
+        start_up.measure,
+        label_saving.measure,
+        label_latency.measure,
+        preprocessing.measure,
+        simulation.measure,
+    )
+    for measure in measures:
         for what, figure, ours, theirs, peer in measure():
             table.add_row(what, figure, f"{ours:.3g}", f"{theirs:.3g}", peer, f"{ours / theirs:.2f}")
     Console(width=160).print(table)

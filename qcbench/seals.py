@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 from qcbench import durable
 
-#: A coordinator who goes on without a lost segment says so by giving its seal this ending.
+#: A coordinator who goes on without a lost segment says so by giving its seal this ending; one that
+#: was never sealed gets an empty file of that name.
 LOST = ".seal.lost"
 
 
@@ -37,6 +39,8 @@ def broken(folder: Path) -> list[str]:
     found = []
     for path in sorted(folder.glob("seg-*.seal*")):
         segment = folder / f"{path.name.split('.')[0]}.parquet"
+        if path.name.endswith(LOST) and path.stat().st_size == 0:
+            continue  # it never had a seal
         try:
             claims = json.loads(path.read_bytes())
             sha256, previous = claims["sha256"], claims["previous"]
@@ -51,6 +55,24 @@ def broken(folder: Path) -> list[str]:
     return found
 
 
+def missing(segments: Collection[Path], unfinished: Collection[Path]) -> list[str]:
+    """Return which segments or seals should be there because later segments are, a sentence for each.
+
+    `unfinished` are segments with room left: a log that is opened again begins a new segment, and
+    such a one is never sealed.
+    """
+    found = []
+    for segment in segments:
+        number = _number(segment) - 1
+        before = segment.with_name(f"seg-{number:06d}.parquet")
+        if number < 0 or before in unfinished or _file(segment.parent, number) is not None:
+            continue
+        if not _admitted(segment.parent, number).exists():
+            what = f"the seal of {before}" if before in segments else f"{before}"
+            found.append(f"{what} was removed")
+    return found
+
+
 def _differences(segment: Path, sha256: str) -> list[str]:
     if not segment.exists():
         return [f"{segment} was removed after it was sealed"]
@@ -60,12 +82,15 @@ def _differences(segment: Path, sha256: str) -> list[str]:
 
 
 def _file(folder: Path, number: int) -> Path | None:
-    """Return the seal of that number, or None where there is none."""
-    for ending in (".seal", LOST):
-        path = folder / f"seg-{number:06d}{ending}"
-        if path.exists():
+    """Return the seal of that number, or None where there is none; an empty one is none."""
+    for path in (folder / f"seg-{number:06d}.seal", _admitted(folder, number)):
+        if path.exists() and path.stat().st_size > 0:
             return path
     return None
+
+
+def _admitted(folder: Path, number: int) -> Path:
+    return folder / f"seg-{number:06d}{LOST}"
 
 
 def _number(segment: Path) -> int:

@@ -11,11 +11,13 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import json as arrow_json
 
 from qcbench import durable, schema, seals
 from qcbench.errors import StudyError, TableError
@@ -34,6 +36,7 @@ _ARROW = {
     "list<string>": pa.list_(pa.string()),
 }
 Row = Mapping[str, object]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read(study: Study, name: str) -> pa.Table:
@@ -44,7 +47,7 @@ def read(study: Study, name: str) -> pa.Table:
     table = _schema(name)
     path = study.table_path(name)
     if not path.exists():
-        return _to_arrow([], table, path)
+        return pa.table({column.name: pa.nulls(0, _ARROW[column.dtype]) for column in table.columns})
     return _read_file(path, table)
 
 
@@ -139,8 +142,6 @@ class SegmentLog:
         self._number = 1 + max((int(path.stem[4:]) for path in self.folder.glob("seg-*.parquet")), default=-1)
         self._rows: list[dict] = []
         self._full: bytes | None = None  # a whole segment without its seal
-        # Arrow's first conversion looks for pandas, a third of a second: now, not at the first label.
-        _to_arrow([], self._table, self.folder)
 
     def append(self, row: Row) -> None:
         """Add one event durably. Raises OSError (nothing was added) or TableError."""
@@ -156,7 +157,7 @@ class SegmentLog:
             room = self.ROWS_A_SEGMENT - len(self._rows)
             extended, waiting = [*self._rows, *waiting[:room]], waiting[room:]
             _refuse_bad_rows(extended, self._table, self._path)
-            content = _to_bytes(_to_arrow(extended, self._table, self._path))
+            content = _to_bytes(_events_to_arrow(extended, self._table, self._path))
             durable.write_bytes(self._path, content)
             self._rows = extended
             if len(extended) == self.ROWS_A_SEGMENT:
@@ -184,15 +185,20 @@ def read_log(folder: Path, name: str) -> tuple[list[dict], list[str]]:
     table = _schema(name)
     events: dict[object, dict] = {}
     paths = sorted(folder.rglob("seg-*.parquet"))
+    n_rows: dict[Path, int] = {}
     damaged = [
         words for session in sorted({path.parent for path in folder.rglob("seg-*")}) for words in seals.broken(session)
     ]
     for path in paths:
         try:
-            for row in _read_file(path, table).to_pylist():
-                events.setdefault(row["event_id"], row)
+            found = _read_file(path, table).to_pylist()
         except TableError as error:
             damaged.append(str(error))
+            continue
+        n_rows[path] = len(found)
+        for row in found:
+            events.setdefault(row["event_id"], row)
+    damaged += seals.missing(paths, {path for path, n in n_rows.items() if n < SegmentLog.ROWS_A_SEGMENT})
     return list(events.values()), damaged
 
 
@@ -206,7 +212,7 @@ def label_events(study: Study, rater: str) -> list[dict]:
     if damaged:
         raise TableError(
             f"{'; '.join(damaged)}. Restore it from a backup. To go on without it, move the segment out of labels/ "
-            f"and let its seal, if it has one, end in {seals.LOST}."
+            f"and let its seal end in {seals.LOST} (an empty file of that name, where it had none)."
         )
     return events
 
@@ -313,6 +319,41 @@ def _to_arrow(new: list[dict], table: schema.TableSchema, path: Path) -> pa.Tabl
     return pa.table(arrays)
 
 
+def _events_to_arrow(new: list[dict], table: schema.TableSchema, path: Path) -> pa.Table:
+    """Return a few events as arrow, without the pandas that `pyarrow.array` imports where it is installed.
+
+    A labelling kernel writes events and needs nothing else of either: 36 MB for each rater. Events
+    go through JSON, whose reader is arrow's own; what JSON cannot hold goes the usual way.
+    """
+    names = {column.name for column in table.columns}
+    if any(row.keys() - names for row in new):
+        return _to_arrow(new, table, path)
+    moments = {column.name for column in table.columns if column.dtype == "timestamp"}
+    fields = [(column.name, pa.int64() if column.name in moments else _ARROW[column.dtype]) for column in table.columns]
+    try:
+        lines = [json.dumps({name: _as_json(row.get(name)) for name in names}, allow_nan=False) for row in new]
+        content = "\n".join(lines).encode()
+        found = arrow_json.read_json(
+            pa.BufferReader(content),
+            read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(content) + 1),
+            parse_options=arrow_json.ParseOptions(explicit_schema=pa.schema(fields), unexpected_field_behavior="error"),
+        )
+    except (ValueError, TypeError):
+        return _to_arrow(new, table, path)
+    for name in moments:
+        place = found.column_names.index(name)
+        found = found.set_column(place, name, found.column(name).cast(_ARROW["timestamp"]))
+    return found.select([name for name, _ in fields])
+
+
+def _as_json(value: object) -> object:
+    """Return microseconds since 1970 for a moment, and anything else as it is."""
+    if not isinstance(value, datetime):
+        return value
+    since = value.astimezone(UTC) - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
 def _to_bytes(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
@@ -322,11 +363,14 @@ def _to_bytes(table: pa.Table) -> bytes:
 def _read_file(path: Path, table: schema.TableSchema) -> pa.Table:
     try:
         found = pq.ParquetFile(path, page_checksum_verification=True).read()
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise TableError(f"{path} cannot be read: {error}") from error
     for column in table.columns:
         if column.name not in found.column_names:
             raise TableError(
                 f"{path} lacks the column {column.name!r} of the table {table.name}; it was not written by qcbench"
             )
+        # Checksums guard the pages and not the footer, where a flipped bit makes one type of another.
+        if (came := found.schema.field(column.name).type) != _ARROW[column.dtype]:
+            raise TableError(f"{path}: {column.name} must be {_ARROW[column.dtype]}, got {came}; the file is damaged")
     return found

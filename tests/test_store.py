@@ -214,3 +214,29 @@ def test_a_consensus_is_stale_once_a_label_it_rests_on_was_revised(study):
 def test_text_that_is_no_unicode_is_a_clear_error(study):
     with pytest.raises(TableError, match="wrong type"):
         store.write(study, "splits", [{**SPLIT, "image_id": "h\udce9l"}])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    comment=st.none() | st.text(max_size=40),
+    seconds=st.none() | st.floats(allow_nan=True, allow_infinity=True),
+    motion=st.none() | st.integers(0, 2),
+    saved_at=st.datetimes(datetime(1960, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)),
+)
+def test_an_event_is_read_back_as_it_was_whatever_it_holds(tmp_path_factory, comment, seconds, motion, saved_at):
+    study = Study.create(tmp_path_factory.mktemp("s") / "study", raters=["alice"])
+    given_event = {**event(0), "comment": comment, "seconds": seconds, "motion": motion, "saved_at": saved_at}
+    write_events(study, [given_event])
+    [found] = store.label_events(study, "alice")
+    for name, value in given_event.items():
+        assert found[name] == value or (value != value and found[name] != found[name]), name
+
+
+def test_an_event_with_a_column_of_its_own_keeps_it(study):
+    write_events(study, [{**event(0), "mood": "good"}])
+    assert store.label_events(study, "alice")[0]["mood"] == "good"
+
+
+def test_a_grade_that_is_a_text_is_refused(study):
+    with pytest.raises(TableError, match="wrong type"):
+        write_events(study, [{**event(0), "seconds": "two"}])

@@ -15,6 +15,26 @@ from qcbench.widgets.transport import Transport, static_text
 _LOGGED_IN = ("JUPYTERHUB_USER", "HTTP_X_FORWARDED_USER")
 
 
+#: Joined in this order: a class is extended after it is there.
+_MODULES = (
+    "transport.js",
+    "stopwatch.js",
+    "walk.js",
+    "grading.js",
+    "outbox.js",
+    "presence.js",
+    "safekeeping.js",
+    "labeller_pictures.js",
+    "labeller_dialogs.js",
+    "labeller_view.js",
+    "labeller_status.js",
+    "labeller_keys.js",
+    "labeller_walking.js",
+    "labeller_noting.js",
+    "labeller.js",
+)
+
+
 class Labeller(Transport):
     """The labelling page of one rater, in a notebook or under voila.
 
@@ -25,7 +45,7 @@ class Labeller(Transport):
     page shows it as saved.
     """
 
-    _esm = static_text("transport.js", "labeller_view.js", "labeller_pictures.js", "labeller.js")
+    _esm = static_text(*_MODULES)
     _css = static_text("labeller.css")
 
     def __init__(self, study: Study | str | Path, *, rater: str, theme: str = "dark") -> None:

@@ -185,6 +185,7 @@ def _environment(folder: Path, study: Study, rater: str) -> dict[str, str]:
         **os.environ,
         "QCBENCH_STUDY": str(study.folder),
         "QCBENCH_RATER": rater,
+        "ARROW_DEFAULT_MEMORY_POOL": "system",  # the other one takes 20 MB from every rater's kernel
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
         "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel of this environment, not one of the user's

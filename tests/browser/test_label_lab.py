@@ -68,9 +68,29 @@ def test_five_labels_survive_a_reload_one_is_changed_and_no_key_reaches_the_note
     assert [labels[image_id]["tier"] for image_id in order[:5]] == [1, None, 2, 3, 2]
     assert (labels[order[4]]["contrast"], labels[order[4]]["reason"]) == (1, "vessels")
 
-    for key in (*string.ascii_letters, *string.digits, "Escape", "Enter", "Backspace", "Delete", "Shift+M"):
-        desk.press(key)
+    keys = (*string.ascii_letters, *string.digits, "Escape", "Enter", "Backspace", "Delete", "Shift+M", "ArrowUp")
+    for focus in (".qc-labeller", ".qc-commit", ".qc-choice", ".qc-position", ".qc-help"):
+        for key in keys:
+            for _ in range(2):  # D and 0 delete a cell and restart a kernel when they are pressed twice
+                focus_on(desk, focus)
+                desk.press(key)
     assert desk.page.locator(".jp-Dialog").count() == 0
     save(desk)
     assert cells(lab) == before
     assert desk.went_out == []
+
+
+def focus_on(desk, selector):
+    """Give an element the focus as a script or a screen reader does, which no click gives it."""
+    if desk.page.locator(".qc-at-end").count():  # there the buttons are gone
+        desk.page.locator(".qc-labeller").evaluate("(root) => root.focus()")
+        desk.press("Backspace")
+    held = desk.page.evaluate(
+        """(selector) => {
+            const node = document.querySelector(selector);
+            node.focus();
+            return document.activeElement === node;
+        }""",
+        selector,
+    )
+    assert held

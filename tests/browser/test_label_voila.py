@@ -114,7 +114,7 @@ def test_a_disk_that_refuses_is_shown_and_the_label_is_kept_until_it_is_saved(la
     assert len(store.label_events(labelling_study, "alice")) == 1
 
 
-def test_a_dead_kernel_is_shown_and_a_reload_resumes_from_the_disk(labelling_study, voila, desk):
+def test_a_dead_kernel_is_shown_and_the_next_page_saves_what_it_did_not_take(labelling_study, voila, desk):
     desk.open(voila(labelling_study))
     desk.label(0, "q")
     desk.waits_at(1)
@@ -123,12 +123,15 @@ def test_a_dead_kernel_is_shown_and_a_reload_resumes_from_the_disk(labelling_stu
     for kernel in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         os.kill(int(kernel), signal.SIGKILL)
     desk.sees(".qc-banner", "Not connected")
-    desk.press("q")
-    desk.sees(".qc-banner", "NOT SAVED: the kernel does not answer. 1 label is kept here")
+    desk.press("e", "1", "a", "c", "Space")
+    desk.sees(".qc-banner", "NOT SAVED: the kernel does not answer. 1 label is kept here, in this browser")
     desk.picture("voila-dead-kernel-1280")
-    desk.page.reload()
-    desk.waits_at(1)
     assert len(store.label_events(labelling_study, "alice")) == 1
+    desk.page.reload()
+    desk.waits_at(2)
+    desk.saved()
+    events = sorted(store.label_events(labelling_study, "alice"), key=lambda event: event["saved_at"])
+    assert [event["noise"] for event in events] == [None, 2]
 
 
 def test_the_end_is_told_with_counts_and_no_picture_has_an_address(labelling_study, voila, desk):

@@ -1,370 +1,201 @@
-// The labeller's logic: keys, painted pictures, moving on at once while the kernel confirms.
+// The labeller's page: beginning, what the kernel says, what is shown of it.
 // The kernel decides what is accepted (annotate/session.py); this page only asks and shows.
 
-const MOST_UNCONFIRMED = 2;
+const LOOK_AGAIN_MS = 1000;
+const LOOK_FOR_OTHERS_MS = 10_000;
 
-class LabellerPage {
+class LabellerPage extends LabellerNoting {
   constructor(model, root) {
+    super();
     this.root = root;
     this.fillsPage = model.get("fills_page");
     this.transport = new Transport(model, {
       onMessage: (content, buffers) => this.onMessage(content, buffers),
       onChange: () => this.showStatus(),
+      onSaved: (ack) => this.onSaved(ack),
     });
-    this.view = new LabellerView(root, {
-      choose: (name, value) => this.choose(name, value),
-      commit: () => this.commit(),
-      back: () => this.back(),
-      forward: () => this.forward(),
-      help: () => this.protocol && this.view.toggleHelp(this.protocol),
-    });
+    const names = ["choose", "commit", "back", "forward", "defer", "askNumber", "help", "listAside"];
+    const actions = Object.fromEntries(names.map((name) => [name, (...values) => this.protocol && this[name](...values)]));
+    this.view = new LabellerView(root, actions);
+    this.status = new LabellerStatus(this.view);
+    this.keys = new LabellerKeys(root, this.view, actions);
+    this.safekeeping = new Safekeeping(this.transport, () => this.showStatus());
+    this.stopwatch = new Stopwatch();
+    this.pace = new Pace();
     this.pictures = new Pictures({
       post: (content) => this.transport.post(content),
-      onDecoded: (position) => position === this.position && this.show(),
+      onReady: (position, image) => this.onReady(position, image),
     });
-    this.drafts = new Map(); // position -> {answers, comment} that were left without commit
-    this.sent = new Map(); // event_id -> {position, answers, comment}
-    this.position = 0;
-    this.frontier = 0; // the first image without a label
-    this.answers = {};
-    this.painted = false;
-    this.held = null; // the position whose commit waits for earlier labels
+    this.stage = "asking"; // then "meeting" the kernel, "resending" what was left behind, "labelling"
+    this.sent = new Map(); // event_id -> {position, key, label}, not acknowledged
+    this.anew = new Map(); // key -> the event id of a refused label that is noted anew
+    this.deferring = new Map(); // key -> position, not confirmed
+    this.doubled = null; // the last position that was labelled in another page too
     this.events = new AbortController();
   }
 
   start() {
-    const on = (target, name, handler) => target.addEventListener(name, handler, { signal: this.events.signal });
-    on(this.root, "keydown", (event) => this.onKey(event));
-    on(this.root, "mousedown", (event) => this.onMouseDown(event));
-    if (!this.fillsPage) on(this.root, "click", () => this.root.scrollIntoView({ block: "nearest" }));
-    for (const name of ["focus", "blur"]) on(window, name, () => this.showFocus());
-    for (const name of ["focusin", "focusout"]) on(this.root, name, () => setTimeout(() => this.showFocus()));
+    const { signal } = this.events;
+    this.keys.listen(signal, this.fillsPage);
+    this.stopwatch.listen(signal);
     this.transport.start();
     this.view.words("Loading the queue");
-    this.askAgain();
-    this.timer = setInterval(() => this.askAgain(), 1000);
-    if (this.fillsPage) this.takeFocus();
-    this.showFocus();
-  }
-
-  /** The page is rendered before it is put into the document, and only then can it have the focus. */
-  takeFocus() {
-    if (this.root.isConnected) this.root.focus({ preventScroll: true });
-    else if (!this.events.signal.aborted) requestAnimationFrame(() => this.takeFocus());
+    this.lookAgain();
+    this.timers = [
+      setInterval(() => this.lookAgain(), LOOK_AGAIN_MS),
+      setInterval(() => this.safekeeping.presence.ask(), LOOK_FOR_OTHERS_MS),
+    ];
   }
 
   stop() {
-    clearInterval(this.timer);
+    this.timers.forEach(clearInterval);
     this.events.abort();
     this.transport.stop();
+    this.safekeeping.stop();
   }
 
-  askAgain() {
-    if (this.protocol) this.pictures.askAgain();
-    else if (!this.problem) this.transport.post({ kind: "hello" });
+  /** A message may be lost: what was asked for and did not come is asked for again. */
+  lookAgain() {
+    if (this.stage === "asking" && !this.problem) this.transport.post({ kind: "hello" });
+    if (this.stage === "labelling") {
+      this.pictures.askAgain();
+      this.showProgress();
+    }
+    this.status.speak();
   }
 
   onMessage(content, buffers) {
-    if (content.kind === "problem") {
+    if (content.kind === "state") this.onState(content);
+    else if (content.kind === "image" && this.stage === "labelling") this.pictures.receive(content, buffers);
+    else if (content.kind === "summary") this.showSummary(content.counts);
+    else if (content.kind === "deferred") this.deferring.delete(content.key);
+    else if (content.kind === "refused") this.onRefused(content.why);
+    else if (content.kind === "problem") {
       this.problem = content.why;
       this.root.classList.add("qc-problem");
       this.view.words("Nothing can be labelled here", content.why);
-    } else if (content.kind === "state" && !this.protocol) this.begin(content);
-    else if (content.kind === "image") this.pictures.receive(content, buffers);
-    else if (content.kind === "summary") this.showSummary(content.counts);
+    }
   }
 
-  async begin(state) {
+  /** The kernel told its walk: the first time, after labels were sent again, or late, for a repeated hello. */
+  onState(state) {
+    const isOther = this.state && ["total", "cursor", "n_deferred"].some((name) => state[name] !== this.state[name]);
+    if (!this.protocol) this.meet(state);
+    else if (this.stage === "asking" || (this.stage === "labelling" && isOther)) this.begin(state);
+  }
+
+  async meet(state) {
+    this.stage = "meeting";
     this.protocol = state.protocol;
-    this.state = state;
+    this.grading = new Grading(state.protocol);
     const layout = navigator.keyboard?.getLayoutMap?.().catch(() => null);
     const printed = await Promise.race([layout, new Promise((resolve) => setTimeout(resolve, 300))]);
     this.view.build(state.protocol, state.rater, printed);
-    this.view.comment.addEventListener("keydown", (event) => this.onCommentKey(event));
-    this.keys = this.keyTable();
-    this.frontier = state.cursor;
-    this.pictures.begin(state);
-    this.go(state.cursor);
+    this.view.comment.addEventListener("input", () => this.showAnswers());
+    this.keys.learn(state.protocol);
+    const n = await this.safekeeping.takeOver(state.desk);
+    if (n === 0) return this.begin(state);
+    this.stage = "resending";
+    this.view.words(n === 1 ? "Saving a label of an earlier page" : `Saving ${n} labels of an earlier page`);
+    this.showStatus();
   }
 
-  keyTable() {
-    const keys = new Map([["KeyH", () => this.view.toggleHelp(this.protocol)], ["ArrowLeft", () => this.back()], ["ArrowRight", () => this.forward()]]);
-    this.protocol.commit_keys.forEach((code) => keys.set(code, () => this.commit()));
-    this.protocol.back_keys.forEach((code) => keys.set(code, () => this.back()));
-    for (const criterion of this.protocol.criteria) {
-      for (const choice of criterion.choices) keys.set(choice.key, () => this.choose(criterion.name, choice.value));
-    }
-    return keys;
-  }
-
-  // Which image
-
-  /** Leave the image on the screen for another; what was chosen without commit is kept. */
-  go(position) {
-    this.keepDraft();
-    this.position = position;
+  begin(state) {
+    this.stage = "labelling";
+    this.state = state;
+    this.walk = new Walk(state);
+    this.trail = new Trail();
+    this.drafts = new Map(); // position -> {answers, comment} that were left without commit
+    this.today = { n: state.done_today ?? 0, date: new Date().toDateString() };
+    this.pictures.clear();
     this.painted = false;
-    this.held = null;
-    delete this.root.dataset.painted;
-    this.view.say("");
-    this.pictures.around(this.position);
-    this.show();
+    this.position = this.walk.next();
+    this.arrive();
   }
 
-  keepDraft() {
-    const image = this.pictures.get(this.position);
-    if (!this.painted || !image || this.unchanged(image)) return void this.drafts.delete(this.position);
-    this.drafts.set(this.position, { answers: this.answers, comment: this.view.comment.value });
+  onRefused(why) {
+    if (this.deferring.size) this.view.say(`Put off on this page only: ${why}.`);
+    this.deferring.clear();
   }
 
-  async show() {
-    const { position } = this;
-    const image = this.pictures.get(position);
-    const noted = this.drafts.get(position) ?? image?.label ?? { answers: {}, comment: "" };
-    this.answers = this.graded(noted.answers);
-    this.view.comment.value = noted.comment;
-    this.showAnswers();
-    this.showPlace(image);
-    if (position === this.state.total) return this.end();
-    if (!image) return this.view.words("Loading the picture");
-    if (image.error) return this.view.words(`Image ${position + 1} cannot be shown`, image.error, "Commit goes on to the next one; nothing is noted.");
-    this.view.picture(image.img);
-    await image.img.decode().catch(() => {});
-    await twoFrames();
-    if (this.position !== position || this.pictures.get(position) !== image || this.painted) return;
-    this.painted = true;
-    this.paintedAt = performance.now();
-    this.transport.post({ kind: "painted", key: image.key });
-    this.root.dataset.painted = String(position); // keys count for this image from here on
+  onSaved({ event_id, elsewhere }) {
+    const label = this.sent.get(event_id);
+    this.sent.delete(event_id);
+    this.safekeeping.release(event_id);
+    if (elsewhere && label) this.doubled = label.position;
   }
-
-  end() {
-    this.view.words(`All ${this.state.total} images are behind you`, "Counting what was noted");
-    this.transport.post({ kind: "summary" });
-  }
-
-  // Answers
-
-  graded(answers) {
-    const kept = Object.entries(answers ?? {}).filter(([name, value]) => value !== false || !this.endsLabel(name));
-    return Object.fromEntries(kept);
-  }
-
-  endsLabel(name) {
-    return this.protocol.criteria.some((criterion) => criterion.name === name && criterion.ends_label);
-  }
-
-  ended() {
-    return Object.keys(this.answers).some((name) => this.endsLabel(name));
-  }
-
-  unset() {
-    if (this.ended()) return [];
-    return this.protocol.criteria.filter((criterion) => !criterion.ends_label && this.answers[criterion.name] === undefined);
-  }
-
-  unchanged(image) {
-    const earlier = this.graded(image.label?.answers);
-    const names = new Set([...Object.keys(earlier), ...Object.keys(this.answers)]);
-    const same = [...names].every((name) => earlier[name] === this.answers[name]);
-    return same && this.view.comment.value.trim() === (image.label?.comment ?? "");
-  }
-
-  choose(name, value) {
-    if (this.position === this.state.total) return;
-    if (!this.painted) return this.view.say("Not yet: the picture is not on the screen.");
-    this.held = null;
-    this.view.say("");
-    if (this.endsLabel(name)) {
-      this.answers = { [name]: value };
-      this.showAnswers();
-      return this.commit();
-    }
-    this.answers = Object.fromEntries(Object.entries(this.answers).filter(([other]) => !this.endsLabel(other)));
-    this.answers[name] = value;
-    this.showAnswers();
-  }
-
-  commit() {
-    const image = this.pictures.get(this.position);
-    const status = this.transport.status();
-    if (this.position === this.state.total) return;
-    if (image?.error) return this.skip();
-    if (!this.painted) return this.view.say("Not yet: the picture is not on the screen.");
-    if (image.label && this.unchanged(image)) return this.forward();
-    const unset = this.unset();
-    if (unset.length) {
-      this.view.missing(unset.map((criterion) => criterion.name));
-      return this.view.say(`Not committed. Not set: ${unset.map((criterion) => criterion.label.toLowerCase()).join(", ")}.`);
-    }
-    if (status.refused) return this.view.say("Not committed. Look first at the label that was not saved (red).");
-    if (status.waiting >= MOST_UNCONFIRMED) {
-      this.held = this.position;
-      return this.view.say(`Wait: ${status.waiting} labels are not saved yet. This one follows them.`);
-    }
-    if (image.label) this.view.askReason((reason) => this.send(image, reason));
-    else this.send(image, "");
-  }
-
-  /** A commit that had to wait for earlier labels is carried out once they are saved. */
-  commitHeld() {
-    this.held = null;
-    this.view.say("");
-    this.commit();
-  }
-
-  send(image, reason) {
-    const event_id = newEventId();
-    const { answers, position } = this;
-    const comment = this.view.comment.value.trim();
-    const label = {
-      kind: "label", event_id, key: image.key, replaces: image.label?.event_id ?? null, answers, comment, reason,
-      seconds: (performance.now() - this.paintedAt) / 1000,
-      display: {
-        css_width: image.img.clientWidth, css_height: image.img.clientHeight,
-        natural_width: image.img.naturalWidth, natural_height: image.img.naturalHeight, device_pixel_ratio: window.devicePixelRatio,
-      },
-    };
-    this.sent.set(event_id, { position, answers, comment });
-    image.label = { event_id, answers, comment, saved_at: new Date().toISOString(), n_revisions: image.label ? image.label.n_revisions + 1 : 0 };
-    this.transport.commit(event_id, [{ kind: "painted", key: image.key }, label]);
-    this.frontier = Math.max(this.frontier, position + 1);
-    this.go(this.frontier);
-  }
-
-  // Moving
 
   back() {
+    if (this.stage === "resending" && !this.transport.status().refused) this.transport.giveUpFirst();
     const refused = this.transport.takeRefused();
-    if (refused) return this.noteAgain(refused.event_id);
-    if (this.position > 0) this.go(this.position - 1);
+    if (refused) return this.decide(refused);
+    if (this.stage === "labelling" && this.position > 0) this.go(this.trail.back(this.position));
   }
 
-  forward() {
-    if (this.position < this.frontier) this.go(this.position + 1);
+  listAside() {
+    const entries = Array.from(this.safekeeping.aside.values(), ({ event_id, messages, aside, number }) => {
+      const { answers, comment } = messages.at(-1);
+      return { event_id, when: when(number), noted: this.grading.inWords(answers, comment), why: aside };
+    });
+    this.view.dialogs.listAside(entries, {
+      sendAgain: (event_id) => this.changeAside(() => this.safekeeping.sendAgain(event_id)),
+      throwAway: (event_id) => this.changeAside(() => this.safekeeping.release(event_id)),
+    });
   }
 
-  skip() {
-    this.frontier = Math.max(this.frontier, this.position + 1);
-    this.go(this.position + 1);
+  changeAside(change) {
+    change();
+    this.view.dialogs.close();
   }
 
-  /** The kernel will not take this label: show the image afresh, with what was chosen. */
-  noteAgain(event_id) {
-    const { position, answers, comment } = this.sent.get(event_id);
-    this.keepDraft();
-    this.pictures.forget(position);
-    this.painted = false;
-    this.drafts.set(position, { answers, comment });
-    this.position = position;
-    this.pictures.around(this.position);
-    this.show();
+  help() {
+    this.view.dialogs.toggleHelp(this.protocol, this.view.layout);
   }
 
-  // Keys and focus
-
-  onKey(event) {
-    if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
-    if (event.target instanceof HTMLInputElement) return;
-    const action = this.keys?.get(event.code);
-    if (!action) return;
-    event.preventDefault();
-    event.stopPropagation();
-    if (event.repeat) return;
-    if (!this.view.dialog.hidden && event.code !== "KeyH") this.view.dialog.hidden = true;
-    action();
-  }
-
-  onCommentKey(event) {
-    if (event.key !== "Enter" && event.key !== "Escape") return;
-    event.preventDefault();
-    event.stopPropagation();
-    this.root.focus({ preventScroll: true });
-  }
-
-  onMouseDown(event) {
-    if (event.target instanceof HTMLInputElement) return;
-    event.preventDefault();
-    this.root.focus({ preventScroll: true });
-  }
-
-  showFocus() {
-    const ours = document.hasFocus() && this.root.contains(document.activeElement);
-    this.root.classList.toggle("qc-focused", ours);
-    this.view.veil.hidden = ours;
-  }
-
-  // What is shown
-
-  showAnswers() {
-    if (this.position === this.state.total) this.view.verdict("", "");
-    else this.view.verdict(...this.verdict());
-    this.view.answers(this.answers, this.ended());
-  }
-
-  verdict() {
-    if (this.ended()) return ["Straight reject", "no grades, no tier"];
-    const unset = this.protocol.tier_criteria.filter((name) => this.answers[name] === undefined);
-    if (unset.length) return ["Tier –", `not set: ${this.unset().map((criterion) => criterion.label.toLowerCase()).join(", ")}`];
-    const worst = Math.max(...this.protocol.tier_criteria.map((name) => this.answers[name]));
-    const rule = this.protocol.tier_rules.find((each) => worst >= each.when_any_at_least);
-    return [`Tier ${rule.tier}`, rule.wording];
-  }
-
-  showPlace(image) {
-    const { total } = this.state;
-    const { view } = this;
-    const label = image?.label;
-    this.root.classList.toggle("qc-at-end", this.position === total);
-    view.position.textContent = this.position < total ? `${this.position + 1} of ${total}` : `${total} of ${total}`;
-    view.bar.value = total ? this.frontier / total : 0;
-    view.bar.title = `${this.frontier} of ${total} behind you`;
-    this.root.classList.toggle("qc-again", Boolean(label));
-    view.relabelling.hidden = !label;
-    if (label) {
-      const times = label.n_revisions ? `, changed ${label.n_revisions}×` : "";
-      view.relabelling.textContent = `↺ labelled ${new Date(label.saved_at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}${times}. A change keeps both versions.`;
-    }
-    view.commitWord.textContent = label ? "change or go on" : "commit";
-    view.backButton.disabled = this.position === 0;
-    view.nextButton.disabled = this.position >= this.frontier;
+  showProgress() {
+    this.status.progress({ walk: this.walk, today: this.today.n, pace: this.pace });
   }
 
   showStatus() {
-    const { waiting, refused, late, gone } = this.transport.status();
-    const trouble = refused || late || gone;
-    const { saved, banner } = this.view;
-    const words = trouble ? (waiting || refused ? "✕ NOT SAVED" : "✕ not connected") : waiting ? `… ${waiting} not saved yet` : "✓ all saved";
-    if (saved.textContent !== words) saved.textContent = words;
-    saved.classList.toggle("qc-trouble", Boolean(trouble));
-    const message = this.troubleWords({ waiting, refused, late, gone });
-    banner.hidden = !message;
-    if (banner.textContent !== message) banner.textContent = message;
-    if (this.position === this.state?.total && this.waitedFor && !waiting) this.transport.post({ kind: "summary" });
-    this.waitedFor = waiting;
-    if (this.held !== null && waiting < MOST_UNCONFIRMED && !refused) this.commitHeld();
+    const now = this.transport.status();
+    const { waiting, refused, late, gone } = now;
+    const isTrouble = Boolean(refused || late || gone);
+    const trouble = troubleWords(now, this.troubleContext(refused));
+    this.status.saved({ waiting, isTrouble, notSaved: waiting || refused, trouble });
+    this.status.elsewhere({ others: this.safekeeping.presence.others.size, image: this.doubled });
+    this.status.setAside(this.safekeeping.aside.size);
+    if (this.stage === "resending" && !waiting) this.askAfresh();
+    if (this.isAtEnd() && this.waited && !waiting) this.transport.post({ kind: "summary" });
+    this.waited = waiting;
+    if (this.held && waiting < MOST_UNCONFIRMED && !refused) this.commitHeld();
   }
 
-  troubleWords({ waiting, refused, late, gone }) {
-    const back = this.protocol ? keyName(this.protocol.back_keys[0]) : "";
-    if (refused) return `NOT SAVED: image ${this.sent.get(refused.event_id).position + 1}: ${refused.why}. Press ${back} (back) to note it again.`;
-    const labels = waiting === 1 ? "1 label is" : `${waiting} labels are`;
-    if (waiting && (late || gone)) return `NOT SAVED: ${late || "the kernel does not answer"}. ${labels} kept here and sent again. Do not close this page.`;
-    if (gone) return "Not connected: the kernel does not answer. What was saved is safe; if this stays, load the page again.";
-    return "";
+  troubleContext(refused) {
+    const ours = refused && this.sent.get(refused.event_id);
+    const { answers, comment } = refused?.messages.at(-1) ?? {};
+    const noted = refused && !ours ? `a label of an earlier page (${this.grading.inWords(answers, comment)})` : "";
+    const key = this.protocol ? keyName(codesOf(this.protocol, "back_keys")[0], this.view.layout) : "";
+    const act = ours ? "to note it again" : "to set it aside";
+    return { whose: ours ? `image ${ours.position + 1}` : noted, back: refused ? `${key} (back) ${act}` : `Press ${key} (back)`, keeps: this.safekeeping.keeps, isBeginning: this.stage === "resending" };
+  }
+
+  /** What was left behind is saved or refused: the walk is another one now. */
+  askAfresh() {
+    this.stage = "asking";
+    this.lookAgain();
   }
 
   showSummary(counts) {
-    if (this.position !== this.state.total) return;
+    if (!this.isAtEnd()) return;
     const lines = Object.entries(counts).map(([name, count]) => `${name}: ${count}`);
-    const title = counts.waiting ? `The end, with ${counts.waiting} without a label` : `All ${this.state.total} images are labelled`;
+    const title = counts.waiting ? `The end, with ${counts.waiting} without a label` : `All ${this.walk.total} images are labelled`;
     this.view.words(title, ...lines, "Thank you. You may close this page, or go back and look again.");
   }
 }
 
 export default {
   render({ model, el }) {
-    const root = element("div", { class: "qc-labeller", tabindex: "0", role: "application", "aria-label": "label images", "data-lm-suppress-shortcuts": "true" });
+    const root = element("div", { ...OWN_KEYS, class: "qc-labeller", tabindex: "0", role: "application", "aria-label": "label images" });
     root.dataset.theme = model.get("theme");
     root.classList.toggle("qc-fills-page", model.get("fills_page"));
     el.replaceChildren(root);

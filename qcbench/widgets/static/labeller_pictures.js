@@ -1,6 +1,7 @@
-// The pictures around the one on the screen: asked for ahead, decoded ahead, and let go of.
+// The pictures that are shown next or were seen last: asked for ahead, decoded ahead, and let go of.
 
 const ASK_AGAIN_MS = 3000;
+const MOST_ASKED = 6; // of one message, by the kernel
 
 /** Return once what was put into the document has been on the screen for a frame. */
 function twoFrames() {
@@ -8,61 +9,63 @@ function twoFrames() {
 }
 
 class Pictures {
-  constructor({ post, onDecoded }) {
+  constructor({ post, onReady }) {
     this.post = post;
-    this.onDecoded = onDecoded;
-    this.byPosition = new Map(); // position -> {key, img, label, error}
+    this.onReady = onReady;
+    this.clear();
+  }
+
+  clear() {
+    this.wanted = [];
+    this.byPosition = new Map(); // position -> {key, img, label, error, ready}
     this.askedAt = 0;
   }
 
-  /** `total` images; `ahead` and `behind` say how many beside the current one are held. */
-  begin({ total, ahead, behind }) {
-    Object.assign(this, { total, ahead, behind });
-  }
-
+  /** The picture of a position when it can be shown at once, decoded; else undefined. */
   get(position) {
-    return this.byPosition.get(position);
+    const picture = this.byPosition.get(position);
+    return picture?.ready ? picture : undefined;
   }
 
   forget(position) {
     this.byPosition.delete(position);
   }
 
-  /** Hold the pictures around a position: the nearest ones ahead are asked for first. */
-  around(position) {
+  /** Hold these positions and no others; what is missing is asked for, in this order. */
+  hold(positions) {
+    const [position] = positions;
     this.position = position;
-    for (const place of this.byPosition.keys()) if (!this.near().includes(place)) this.forget(place);
-    const missing = this.near().filter((place) => !this.byPosition.has(place));
+    this.wanted = positions.filter((place, number) => positions.indexOf(place) === number);
+    for (const place of this.byPosition.keys()) if (!this.wanted.includes(place)) this.forget(place);
+    this.ask();
+  }
+
+  ask() {
+    const missing = this.wanted.filter((place) => !this.byPosition.has(place)).slice(0, MOST_ASKED);
     if (!missing.length) return;
     this.askedAt = performance.now();
-    this.post({ kind: "goto", position, missing });
+    this.post({ kind: "goto", position: this.position, missing });
   }
 
   /** A message may be lost: what was asked for and did not come is asked for again. */
   askAgain() {
-    if (this.position === undefined) return; // not begun yet
-    if (performance.now() - this.askedAt > ASK_AGAIN_MS) this.around(this.position);
-  }
-
-  near() {
-    const { position, ahead, behind, total } = this;
-    const forth = Array.from({ length: ahead + 1 }, (_, step) => position + step);
-    const back = Array.from({ length: behind }, (_, step) => position - 1 - step);
-    return [...forth, ...back].filter((place) => place >= 0 && place < total);
+    if (performance.now() - this.askedAt > ASK_AGAIN_MS) this.ask();
   }
 
   async receive({ position, key, label, error }, buffers) {
-    if (this.byPosition.has(position) || !this.near().includes(position)) return;
-    const picture = { key, label, error };
+    if (this.byPosition.has(position) || !this.wanted.includes(position)) return;
+    const picture = { key, label, error, ready: false };
     this.byPosition.set(position, picture);
     if (!error) await this.decode(picture, buffers[0]);
-    this.onDecoded(position);
+    picture.ready = true;
+    if (this.byPosition.get(position) === picture) this.onReady(position, picture);
   }
 
   async decode(picture, png) {
     picture.img = new Image();
     picture.img.alt = "sagittal, coronal and axial slice";
     picture.img.draggable = false;
+    picture.img.decoding = "sync"; // the frame that shows it waits for it rather than showing nothing
     const url = URL.createObjectURL(new Blob([png], { type: "image/png" }));
     picture.img.src = url;
     try {

@@ -29,19 +29,21 @@ function newEventId() {
 /**
  * Messages to and from the kernel. `post` is sent once. `commit` is kept until it is acknowledged and is
  * sent again, in order, until then. `status()` says how many wait, what is wrong, and what was refused.
+ * `onSaved` is told of each acknowledgement of something that waited.
  */
 class Transport {
-  constructor(model, { onMessage, onChange }) {
+  constructor(model, { onMessage, onChange, onSaved = () => {} }) {
     this.model = model;
     this.onMessage = onMessage;
     this.onChange = onChange;
+    this.onSaved = onSaved;
     this.waiting = []; // {event_id, messages, since, why}
-    this.refused = null; // the kernel will never accept this one as it is
+    this.refused = []; // the kernel will never accept these as they are
     this.sendFailed = false;
     this.pingedAt = null;
     this.listener = (content, buffers) => this.receive(content, buffers);
     this.beforeUnload = (event) => {
-      if (this.waiting.length || this.refused) event.preventDefault();
+      if (this.waiting.length || this.refused.length) event.preventDefault();
     };
   }
 
@@ -67,26 +69,49 @@ class Transport {
   }
 
   commit(event_id, messages) {
-    const now = performance.now();
-    this.waiting.push({ event_id, messages, since: now, sentAt: now, why: "" });
+    this.wait(event_id, messages);
     this.post(messages.at(-1)); // what comes before it was sent already; it is repeated with it when resent
     this.onChange();
   }
 
-  /** The refused label leaves the queue, because the rater is going to note it again. */
+  /** Commit what was never sent, or was sent to another kernel. */
+  commitWhole(event_id, messages) {
+    this.wait(event_id, messages);
+    messages.forEach((message) => this.post(message));
+    this.onChange();
+  }
+
+  wait(event_id, messages) {
+    const now = performance.now();
+    this.waiting.push({ event_id, messages, since: now, sentAt: now, why: "" });
+  }
+
+  /** The first refused one leaves the queue, because the rater is going to decide about it. */
   takeRefused() {
-    const taken = this.refused;
-    this.refused = null;
+    const taken = this.refused.shift() ?? null;
     this.onChange();
     return taken;
   }
 
+  /** The first one that waits and does not get through is taken for refused. */
+  giveUpFirst() {
+    const entry = this.waiting[0];
+    if (entry) this.refuse(entry, entry.why || "the kernel does not answer");
+    this.onChange();
+  }
+
   receive(content, buffers) {
     this.pingedAt = null; // whatever it says, the kernel is there
-    if (content.kind === "ack") this.settle(content.event_id);
+    if (content.kind === "ack") this.acknowledge(content);
     else if (content.kind === "nack") this.nack(content);
     else if (content.kind !== "pong") this.onMessage(content, buffers);
     this.onChange();
+  }
+
+  acknowledge(ack) {
+    const waited = this.waiting.some((entry) => entry.event_id === ack.event_id);
+    this.settle(ack.event_id);
+    if (waited) this.onSaved(ack);
   }
 
   settle(event_id) {
@@ -96,10 +121,17 @@ class Transport {
   nack({ event_id, why, retry }) {
     const entry = this.waiting.find((each) => each.event_id === event_id);
     if (!entry) return;
+    if (retry) entry.why = why;
+    else this.refuse(entry, why);
+  }
+
+  /** Whatever replaces a refused one can never be accepted either: the kernel would wait for it for ever. */
+  refuse(entry, why) {
     entry.why = why;
-    if (retry) return;
-    this.settle(event_id);
-    this.refused ??= entry; // later ones stay queued; the first is shown first
+    this.settle(entry.event_id);
+    this.refused.push(entry);
+    const next = this.waiting.find((each) => each.messages.at(-1).replaces === entry.event_id);
+    if (next) this.refuse(next, "the label that it replaces was not saved");
   }
 
   /** Send again what was not acknowledged in time. A resent event id is never a second row. */
@@ -124,7 +156,7 @@ class Transport {
     const silent = this.pingedAt !== null && now - this.pingedAt > ACK_WAIT_MS;
     return {
       waiting: this.waiting.length,
-      refused: this.refused,
+      refused: this.refused[0] ?? null,
       late: late ? late.why || "the kernel does not answer" : "",
       gone: this.sendFailed || silent,
     };
