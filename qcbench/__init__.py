@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Study": "qcbench.study",
     "Labeller": "qcbench.widgets.labeller",
+    "Review": "qcbench.widgets.review",
     "Slices": "qcbench.widgets.slices",
     "WhatIf": "qcbench.widgets.whatif",
     **dict.fromkeys(
@@ -24,6 +25,7 @@ _HOMES = {
             "simulate",
             "sample",
             "label",
+            "review",
             "doctor",
             "import_labels",
             "export_labels",

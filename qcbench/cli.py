@@ -55,6 +55,16 @@ def _finish(summary: Summary | Checkup, as_json: bool) -> None:
     sys.exit(summary.exit_status)
 
 
+def _print_address(address: str) -> None:
+    print(address, flush=True)
+    print("Open this address in a browser. Ctrl-C ends the server.", file=sys.stderr)
+
+
+def _end_with_sigterm() -> None:
+    """A service manager ends us with SIGTERM: voila and its kernels must end with us."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         print(qcbench.__version__)
@@ -136,14 +146,19 @@ def label(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="default: a free one")] = None,
 ) -> None:
     """Serve the labeller on this machine; the first line is its address. Ctrl-C ends it."""
+    _end_with_sigterm()
+    pipeline.label(study, rater=rater, port=port, on_ready=_print_address)
 
-    def ready(address: str) -> None:
-        print(address, flush=True)
-        print("Open this address in a browser. Ctrl-C ends the labeller.", file=sys.stderr)
 
-    # A service manager ends us with SIGTERM: voila and its kernels must end with us.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    pipeline.label(study, rater=rater, port=port, on_ready=ready)
+@app.command()
+def review(
+    study: StudyArgument,
+    reviewer: Annotated[str, typer.Option(help="who reviews; the other reviewer has a page of their own")],
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="default: a free one")] = None,
+) -> None:
+    """Serve the joint review of disagreements on straight reject; the first line is its address."""
+    _end_with_sigterm()
+    pipeline.review(study, reviewer=reviewer, port=port, on_ready=_print_address)
 
 
 @app.command()

@@ -143,6 +143,15 @@ def doctor(study: StudyLike | None = None) -> Checkup:
     return Checkup(findings=findings, seconds=time.monotonic() - began)
 
 
+def review(
+    study: StudyLike, *, reviewer: str, port: int | None = None, on_ready: Callable[[str], None] | None = None
+) -> None:
+    """Serve the joint review to one reviewer through voila on loopback until it is interrupted."""
+    with _extra("label"):
+        from qcbench.widgets import serve
+    serve.serve(Study.of(study), rater=reviewer, port=port, notebook="03_review.ipynb", on_ready=on_ready)
+
+
 def import_labels(
     study: StudyLike, file: str | Path, *, rater: str | None = None, columns: Mapping[str, str] | None = None
 ) -> Summary:

@@ -57,14 +57,15 @@ def read_label(message: dict[str, Any]) -> Submission:
         key=key,
         replaces=replaces,
         answers=answers,
-        comment=_text(message, "comment", COMMENT_LIMIT),
-        reason=_text(message, "reason", REASON_LIMIT),
+        comment=read_text(message, "comment", COMMENT_LIMIT),
+        reason=read_text(message, "reason", REASON_LIMIT),
         seconds=_number(message.get("seconds"), highest=_A_DAY_S),
         display=_display(message.get("display")),
     )
 
 
-def _text(message: dict[str, Any], name: str, limit: int) -> str | None:
+def read_text(message: dict[str, Any], name: str, limit: int) -> str | None:
+    """Return a text of a message, stripped; None where there is none. Refuses one that is none or too long."""
     value = message.get(name)
     if value is None:
         return None

@@ -70,6 +70,20 @@ _CELLS = {
         ),
         ("code", "qc.Labeller(study, rater=rater)"),
     ),
+    "03_review.ipynb": (
+        (
+            "markdown",
+            "# Review together\n\nOnly images on which raters disagree about straight reject. One of you proposes, "
+            "the other signs or objects, from a page of their own.",
+        ),
+        (
+            "code",
+            "import os\n\nimport qcbench as qc\n\n"
+            'study = os.environ.get("QCBENCH_STUDY", "demo-study")\n'
+            'reviewer = os.environ.get("QCBENCH_RATER", "alice")',
+        ),
+        ("code", "qc.Review(study, reviewer=reviewer)"),
+    ),
 }
 
 
