@@ -1,5 +1,7 @@
 import csv
+import json
 import os
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -165,3 +167,23 @@ def test_the_published_agreement_of_four_raters_on_real_scans_is_reproduced(tmp_
     assert [round(row["value"], 2) for row in themselves] == [0.61, 0.68, 0.75, 0.70]
     motion = rows_of(study, "artifacts:head-motion", ",".join(raters))["krippendorff_alpha"]
     assert 0.2 < motion["value"] < 0.5
+
+
+def test_the_published_kappas_of_abide_are_reproduced():
+    """The two raters of MRIQC's training set agree on 99 scans by 0.393 in three classes, by 0.526 on exclusion."""
+    table = metadata.distribution("mriqc-learn").locate_file("mriqc_learn/datasets/abide.tsv")
+    with open(table, newline="") as file:
+        lines = [
+            line for line in csv.DictReader(file, delimiter="\t") if "n/a" not in (line["rater_1"], line["rater_2"])
+        ]
+    first, second = ([round(float(line[f"rater_{n}"])) + 1 for line in lines] for n in (1, 2))
+    rows = {row["statistic"]: row for row in room.compare(first, second, GRADED)}
+    assert rows["kappa_linear"]["n"] == 99
+    counts = np.array(json.loads(rows["kappa_linear"]["counts"]))
+    assert round(float(reliability.weighted_kappa(counts)), 3) == 0.393
+    [kappa] = [
+        row
+        for row in room.compare([grade == 0 for grade in first], [grade == 0 for grade in second], YES_NO)
+        if row["statistic"] == "kappa"
+    ]
+    assert round(kappa["value"], 3) == 0.526
