@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 
 from qcbench import durable, schema, store
 from qcbench.annotate.events import label_event
@@ -63,9 +64,7 @@ class Journal:
         for purpose in _PURPOSES:
             for label in store.fold(events, self._study, purpose=purpose):
                 self._current[label["image_id"], purpose] = label
-        self._deferred = dict.fromkeys(
-            slot for session in sorted(self._seen, key=self._seen.get) for slot in self._read_deferred(session)
-        )
+        self._deferred = dict.fromkeys(deferred_of(self._study, self.rater))
 
     def find(self, event_id: str) -> dict | None:
         """Return the event of that id, of whatever page of this rater; None when there is none."""
@@ -171,17 +170,7 @@ class Journal:
         self._seen = now
 
     def _sessions(self) -> dict[str, int]:
-        """Return the session folders and when each was last changed (a rename into a folder changes it)."""
-        with suppress(FileNotFoundError), os.scandir(self._folder) as entries:
-            return {entry.name: entry.stat().st_mtime_ns for entry in entries if entry.is_dir()}
-        return {}
-
-    def _read_deferred(self, session: str) -> list[Slot]:
-        try:
-            slots = json.loads((self._folder / session / _DEFERRED).read_bytes())
-            return [(str(image_id), str(purpose)) for image_id, purpose in slots]
-        except (OSError, ValueError, TypeError):
-            return []  # an order of work, no label: nothing is lost without it
+        return _sessions(self._folder)
 
     def _remember(self, event: dict) -> None:
         self._events[event["event_id"]] = event
@@ -193,3 +182,25 @@ class Journal:
 
 def _when(event: dict) -> tuple:
     return event["saved_at"], event["session"], event["sequence"]
+
+
+def deferred_of(study: Study, rater: str) -> list[Slot]:
+    """Return the slots that a rater ever put off, the earliest session's first; some are labelled by now."""
+    folder = study.label_folder(rater)
+    sessions = _sessions(folder)
+    return [slot for name in sorted(sessions, key=sessions.get) for slot in _read_deferred(folder / name)]
+
+
+def _sessions(folder: Path) -> dict[str, int]:
+    """Return the session folders and when each was last changed (a rename into a folder changes it)."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        return {entry.name: entry.stat().st_mtime_ns for entry in entries if entry.is_dir()}
+    return {}
+
+
+def _read_deferred(session: Path) -> list[Slot]:
+    try:
+        slots = json.loads((session / _DEFERRED).read_bytes())
+        return [(str(image_id), str(purpose)) for image_id, purpose in slots]
+    except (OSError, ValueError, TypeError):
+        return []  # an order of work, no label: nothing is lost without it
