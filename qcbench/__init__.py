@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Study": "qcbench.study",
     "Labeller": "qcbench.widgets.labeller",
+    "Coordinator": "qcbench.widgets.coordinator",
     "Review": "qcbench.widgets.review",
     "Slices": "qcbench.widgets.slices",
     "WhatIf": "qcbench.widgets.whatif",
@@ -26,6 +27,7 @@ _HOMES = {
             "sample",
             "label",
             "review",
+            "coordinate",
             "doctor",
             "import_labels",
             "export_labels",

@@ -170,6 +170,16 @@ def doctor(
     _finish(pipeline.doctor(study), as_json)
 
 
+@app.command()
+def coordinate(
+    study: StudyArgument,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="default: a free one")] = None,
+) -> None:
+    """Serve the coordinator's page: progress, agreement, what waits. Not for raters, who work blind."""
+    _end_with_sigterm()
+    pipeline.coordinate(study, port=port, on_ready=_print_address)
+
+
 @app.command("import-labels")
 def import_labels(
     study: StudyArgument,

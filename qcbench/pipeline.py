@@ -152,6 +152,13 @@ def review(
     serve.serve(Study.of(study), rater=reviewer, port=port, notebook="03_review.ipynb", on_ready=on_ready)
 
 
+def coordinate(study: StudyLike, *, port: int | None = None, on_ready: Callable[[str], None] | None = None) -> None:
+    """Serve the coordinator's page through voila on loopback until it is interrupted."""
+    with _extra("label"):
+        from qcbench.widgets import serve
+    serve.serve(Study.of(study), port=port, notebook="08_coordinate.ipynb", on_ready=on_ready)
+
+
 def import_labels(
     study: StudyLike, file: str | Path, *, rater: str | None = None, columns: Mapping[str, str] | None = None
 ) -> Summary:

@@ -7,12 +7,12 @@ import os
 from qcbench.errors import StudyError
 
 #: Where a JupyterHub and an authenticating proxy in front of voila leave the name of who logged in.
-_LOGGED_IN = ("JUPYTERHUB_USER", "HTTP_X_FORWARDED_USER")
+LOGGED_IN = ("JUPYTERHUB_USER", "HTTP_X_FORWARDED_USER")
 
 
 def refuse_another(person: str) -> None:
     """Raise StudyError when a page was opened by somebody who logged in under another name."""
-    for source in _LOGGED_IN:
+    for source in LOGGED_IN:
         name = os.environ.get(source)
         if name and name != person:
             raise StudyError(

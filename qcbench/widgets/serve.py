@@ -58,6 +58,9 @@ if hasattr(ctypes.CDLL(None), "prctl"):
 runpy.run_module("voila", run_name="__main__", alter_sys=True)
 """
 
+#: Notebooks that show what raters must not see of each other.
+FOR_COORDINATORS = ("08_coordinate.ipynb",)
+
 #: The cells of the notebooks that can be served; notebooks/ holds the same for JupyterLab.
 _CELLS = {
     "02_label.ipynb": (
@@ -84,6 +87,15 @@ _CELLS = {
         ),
         ("code", "qc.Review(study, reviewer=reviewer)"),
     ),
+    "08_coordinate.ipynb": (
+        (
+            "markdown",
+            "# Coordinate\n\nProgress, pace, drift and agreement of all raters, and what waits. "
+            "Raters must not see this page before the consensus.",
+        ),
+        ("code", 'import os\n\nimport qcbench as qc\n\nstudy = os.environ.get("QCBENCH_STUDY", "demo-study")'),
+        ("code", "qc.Coordinator(study)"),
+    ),
 }
 
 
@@ -103,17 +115,18 @@ def notebook_text(name: str) -> str:
 def serve(
     study: Study | str | Path,
     *,
-    rater: str,
+    rater: str | None = None,
     port: int | None = None,
     notebook: str = "02_label.ipynb",
     open_browser: bool = False,
     on_ready: Callable[[str], object] | None = None,
 ) -> None:
-    """Serve a notebook to one rater until interrupted (Ctrl-C) or until voila ends.
+    """Serve a notebook to one person until interrupted (Ctrl-C) or until voila ends.
 
-    `on_ready` is called with the address, which holds a random token: whoever has it labels as
-    this rater. Raises StudyError for a stranger, MissingExtraError without voila, UsageError when
-    the port is taken, QcbenchError when voila ends by itself.
+    `rater` is who that is, for the notebooks of raters. `on_ready` is called with the address,
+    which holds a random token: whoever has it works as this rater. Raises StudyError for a
+    stranger, MissingExtraError without voila, UsageError when the port is taken, QcbenchError when
+    voila ends by itself.
     """
     with running(study, rater=rater, port=port, notebook=notebook) as (address, process):
         if on_ready:
@@ -127,11 +140,14 @@ def serve(
 
 @contextmanager
 def running(
-    study: Study | str | Path, *, rater: str, port: int | None = None, notebook: str = "02_label.ipynb"
+    study: Study | str | Path, *, rater: str | None = None, port: int | None = None, notebook: str = "02_label.ipynb"
 ) -> Iterator[tuple[str, subprocess.Popen]]:
     """Yield the address, token included, and the voila process; stop that process at the end."""
     study = Study.of(study)
-    study.require_rater(rater)
+    if rater is not None:
+        study.require_rater(rater)
+    elif notebook not in FOR_COORDINATORS:
+        raise UsageError(f"{notebook} is for a rater; say which one")
     if importlib.util.find_spec("voila") is None:
         raise MissingExtraError("voila", "label")
     port, token = _free_port(port), secrets.token_urlsafe(32)
@@ -191,14 +207,14 @@ def _lay_out(folder: Path, notebook: str, port: int, token: str) -> Path:
     return page
 
 
-def _environment(folder: Path, study: Study, rater: str) -> dict[str, str]:
+def _environment(folder: Path, study: Study, rater: str | None) -> dict[str, str]:
     from jupyter_core.paths import jupyter_data_dir
 
     search = (str(folder / "share"), os.environ.get("JUPYTER_PATH"), jupyter_data_dir())
     return {
         **os.environ,
         "QCBENCH_STUDY": str(study.folder),
-        "QCBENCH_RATER": rater,
+        "QCBENCH_RATER": rater or "",
         "ARROW_DEFAULT_MEMORY_POOL": "system",  # the other one takes 20 MB from every rater's kernel
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
