@@ -67,7 +67,7 @@ def test_a_failed_line_is_listed_and_status_1(study, tmp_path):
 
 
 def test_a_missing_extra_names_its_install_command(study):
-    hide = "import sys; sys.modules['sklearn'] = None; "
+    hide = "import sys; sys.modules['krippendorff'] = None; "
     command = [sys.executable, "-c", hide + "from qcbench.cli import main; main()", "agreement", str(study.folder)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 2
