@@ -184,6 +184,12 @@ def _refuse_off_scale(entry: Table, criterion: dict, values: list[float]) -> Non
         if not low <= value <= high:
             place = ("choices", number, "value")
             raise entry.wrong(f"{criterion['name']!r} goes from {low:g} to {high:g}, got {value:g}", *place)
+        steps = (value - low) / criterion["step"]
+        if abs(steps - round(steps)) > 1e-6:
+            raise entry.wrong(
+                f"{criterion['name']!r} goes in steps of {criterion['step']:g} from {low:g}, got {value:g}",
+                *("choices", number, "value"),
+            )
 
 
 def _refuse_gaps(entry: Table, name: str, grades: list[int]) -> None:

@@ -157,6 +157,12 @@ def test_a_wrong_criterion_is_refused_with_its_line(own, old, new, line, complai
     assert f", line {line}: " in str(caught.value)
 
 
+def test_a_choice_between_two_steps_is_refused(own):
+    choices = 'choices = [{ value = 1.2, key = "KeyZ", label = "odd" }]\nminimum = 0'
+    with pytest.raises(ProtocolError, match=r"line 23: 'size' goes in steps of 0.5 from 0, got 1.2"):
+        own("minimum = 0", choices)
+
+
 @pytest.mark.parametrize(("value", "line"), [(-1, 23), (11, 23)])
 def test_a_choice_off_the_scale_is_refused(own, value, line):
     choices = f'choices = [{{ value = {value}, key = "KeyZ", label = "far" }}]\nminimum = 0'

@@ -168,6 +168,13 @@ class Session(Conversation):
         elsewhere = self._journal.labelled_elsewhere((event["image_id"], event["purpose"]))
         return Outgoing({"kind": "ack", "event_id": event["event_id"], "saved_at": saved_at, "elsewhere": elsewhere})
 
+    def _class(self, answers: Mapping[str, object]) -> str:
+        """Return the tier, or where a protocol has none the part of the scale that its first level lies in."""
+        tier = self.protocol.tier(answers)
+        if tier is not None:
+            return f"tier {tier}"
+        return next(iter(self.protocol.bands(answers).values()), "labelled")
+
     def _summary(self, message: dict) -> list[Outgoing]:
         """Count the rater's own labels: straight rejects, and the others by tier."""
         counts: Counter = Counter()
@@ -179,5 +186,5 @@ class Session(Conversation):
             ended = [
                 each.label.lower() for each in self.protocol.criteria if each.ends_label and answers.get(each.name)
             ]
-            counts[ended[0] if ended else f"tier {self.protocol.tier(answers)}"] += 1
+            counts[ended[0] if ended else self._class(answers)] += 1
         return [Outgoing({"kind": "summary", "counts": dict(sorted(counts.items()))})]

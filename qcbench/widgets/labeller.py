@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from qcbench.annotate.session import Session
-from qcbench.errors import QcbenchError, StudyError
+from qcbench.errors import QcbenchError
 from qcbench.study import Study
+from qcbench.widgets.identity import refuse_another
 from qcbench.widgets.transport import Transport, static_text
-
-#: Where a JupyterHub and an authenticating proxy in front of voila leave the name of who logged in.
-_LOGGED_IN = ("JUPYTERHUB_USER", "HTTP_X_FORWARDED_USER")
-
 
 #: Joined in this order: a class is extended after it is there.
 _MODULES = (
@@ -26,6 +22,8 @@ _MODULES = (
     "safekeeping.js",
     "labeller_pictures.js",
     "labeller_dialogs.js",
+    "labeller_kinds.js",
+    "labeller_exemplars.js",
     "labeller_view.js",
     "labeller_status.js",
     "labeller_keys.js",
@@ -53,7 +51,7 @@ class Labeller(Transport):
         self.problem: str | None = None
         self._session: Session | None = None
         try:
-            _refuse_another(rater)
+            refuse_another(rater)
             self._session = Session.open(Study.of(study), rater)
         except QcbenchError as error:
             self.problem = str(error)
@@ -63,14 +61,3 @@ class Labeller(Transport):
         if self._session is None:
             return [({"kind": "problem", "why": self.problem}, None)]
         return self._session.receive(message)
-
-
-def _refuse_another(rater: str) -> None:
-    """Raise StudyError when this page was opened by somebody who logged in under another name."""
-    for source in _LOGGED_IN:
-        name = os.environ.get(source)
-        if name and name != rater:
-            raise StudyError(
-                f"this page is for rater {rater!r}, but {name!r} logged in ({source}). "
-                "Everybody labels under their own name: log in as the rater, or ask the coordinator."
-            )

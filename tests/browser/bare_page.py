@@ -6,9 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from qcbench import images, store
 from qcbench.annotate.session import Session
+from qcbench.study import Study
 from qcbench.widgets.labeller import Labeller
-from tests.browser.conftest import Desk
+from tests.browser.conftest import Desk, head
 
 #: Never asked for: the test answers every request itself. Secure, as an address of 127.0.0.1 is.
 ADDRESS = "http://127.0.0.1:9/label"
@@ -33,6 +35,35 @@ window.begin = async (code, traits) => {
   window.end = widget.render({ model, el: document.getElementById("cell") });
 };
 """
+
+
+def drawn_study(folder, *, protocol, endings=("T1w", "T2w", "bold")):
+    """A study of alice's under a protocol: one drawn image for each ending, from sub-000 on."""
+    study = Study.create(folder, raters=["alice"], protocol=str(protocol))
+    stems = [f"sub-{number:03d}_{ending}" for number, ending in enumerate(endings)]
+    paths = [study.derivatives / f"{stem}.png" for stem in stems]
+    catalogue = [
+        {
+            "image_id": stem,
+            "participant_id": stem[:7],
+            "source_path": f"{stem}.nii.gz",
+            "file_md5": f"{number:032x}",
+            "simulated": True,
+        }
+        for number, stem in enumerate(stems)
+    ]
+    drawn = [
+        {
+            "image_id": stem,
+            "screenshot_path": study.relative(path),
+            "screenshot_sha256": images.save_png(path, head(number)),
+            "preprocessing_preset": "drawn",
+        }
+        for number, (stem, path) in enumerate(zip(stems, paths, strict=True))
+    ]
+    store.write(study, "images", catalogue)
+    store.write(study, "preprocessed", drawn)
+    return study
 
 
 class Kernel:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.bare_page import Kernel, bare, bench  # noqa: F401
+from tests.browser.bare_page import Kernel, bare, bench, drawn_study  # noqa: F401
 
 pytestmark = pytest.mark.browser
 
@@ -102,7 +102,33 @@ def finished(desk):
     desk.sees(".qc-frame", "straight reject: 6")
 
 
-STATES = [fresh, not_set, graded, rejected_again, relabelling, going_to, helped, not_saved, veiled, finished]
+def compared(desk):
+    desk.waits_at(0)
+    desk.press("2")
+    desk.page.keyboard.down("g")
+    desk.page.locator(".qc-figures img").nth(2).wait_for()
+
+
+def assert_readable(desk, name):
+    for width, height in ((1280, 720), (1920, 1080)):
+        desk.page.set_viewport_size({"width": width, "height": height})
+        desk.picture(f"{name}-{width}")
+        found = desk.page.evaluate(CONTRASTS)
+        assert len(found) > 5
+        assert [text for text in found if text[2] < 4.5] == []
+        outside = desk.page.evaluate("""() => [...document.querySelectorAll(
+              ".qc-labeller button, .qc-labeller input, .qc-group, .qc-level-words, .qc-figures figcaption"
+            )]
+            .filter((node) => node.checkVisibility({ visibilityProperty: true }))
+            .filter((node) => {
+              const box = node.getBoundingClientRect();
+              const isCut = node.scrollWidth > node.clientWidth + 1 || node.scrollHeight > node.clientHeight + 1;
+              return box.right > innerWidth || box.bottom > innerHeight || isCut;
+            }).map((node) => node.textContent)""")
+        assert outside == []
+
+
+STATES = [fresh, not_set, graded, rejected_again, relabelling, going_to, helped, not_saved, veiled, finished, compared]
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
@@ -110,19 +136,41 @@ STATES = [fresh, not_set, graded, rejected_again, relabelling, going_to, helped,
 def test_every_text_can_be_read_and_nothing_is_cut_off(labelling_study, bench, state, theme):  # noqa: F811
     bench.begin(Kernel(labelling_study), theme=theme)
     state(bench)
-    for width, height in ((1280, 720), (1920, 1080)):
-        bench.page.set_viewport_size({"width": width, "height": height})
-        bench.picture(f"looks-{state.__name__}-{theme}-{width}")
-        found = bench.page.evaluate(CONTRASTS)
-        assert len(found) > 5
-        assert [text for text in found if text[2] < 4.5] == []
-        outside = bench.page.evaluate("""() => [...document.querySelectorAll(".qc-labeller button, .qc-labeller input")]
-            .filter((node) => node.checkVisibility({ visibilityProperty: true }))
-            .filter((node) => {
-              const box = node.getBoundingClientRect();
-              return box.right > innerWidth || box.bottom > innerHeight || node.scrollWidth > node.clientWidth + 1;
-            }).map((node) => node.textContent)""")
-        assert outside == []
+    assert_readable(bench, f"looks-{state.__name__}-{theme}")
+
+
+def rated(desk):
+    desk.label(0, "3", "Equal", "Equal", "q", "w", "u", "d", "v", "Comma")
+
+
+def half_rated(desk):
+    desk.label(0, "o", "y", "Space")
+    desk.sees(".qc-note", "Not set")
+
+
+def rated_again(desk):
+    desk.label(0, "2", "Equal", "q", "x", "Space")
+    desk.waits_at(1)
+    desk.press("Backspace")
+    desk.label(0, "4", "w", "q", "Period")
+
+
+def without_examples(desk):
+    desk.waits_at(0)
+    desk.page.keyboard.down("k")
+
+
+RATINGS = [fresh, rated, half_rated, rated_again, helped, without_examples]
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("state", RATINGS, ids=lambda state: state.__name__)
+def test_levels_and_flags_can_be_read_and_leave_the_picture_its_place(tmp_path, bench, state, theme):  # noqa: F811
+    bench.begin(Kernel(drawn_study(tmp_path / "study", protocol="mriqc")), theme=theme)
+    state(bench)
+    assert_readable(bench, f"looks-mriqc-{state.__name__}-{theme}")
+    bench.page.set_viewport_size({"width": 1280, "height": 720})
+    assert bench.page.locator(".qc-stage").bounding_box()["height"] > 0.62 * 720
 
 
 def test_nothing_moves_whatever_is_chosen_and_when_the_next_image_comes(labelling_study, bench):  # noqa: F811

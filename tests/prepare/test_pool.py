@@ -177,9 +177,7 @@ def test_the_coarse_volume_lies_where_the_fine_one_does(study):
 
 def test_no_rater_is_asked_to_label_a_copy_and_nobody_preprocesses_it(study):
     make(study, n=2)
-    assert [image.image_id for image in queue.load(study, "alice")] == sorted(
-        ["sub-01_T1w", "sub-02_T1w"], key=lambda name: queue._place("alice", name)
-    )
+    assert {image.image_id for image in queue.load(study, "alice")} == {"sub-01_T1w", "sub-02_T1w"}
     summary = t1linear.preprocess(study, show_progress=False)
     assert (summary.done, summary.unchanged) == (0, 2)
 

@@ -14,8 +14,12 @@ class LabellerPage extends LabellerNoting {
       onChange: () => this.showStatus(),
       onSaved: (ack) => this.onSaved(ack),
     });
-    const names = ["choose", "commit", "back", "forward", "defer", "askNumber", "help", "listAside"];
-    const actions = Object.fromEntries(names.map((name) => [name, (...values) => this.protocol && this[name](...values)]));
+    const names = ["choose", "note", "step", "commit", "back", "forward", "defer", "askNumber", "help", "listAside"];
+    const shows = ["hold", "release", "toggle", "hide", "turn"];
+    const actions = Object.fromEntries([
+      ...names.map((name) => [name, (...values) => this.protocol && this[name](...values)]),
+      ...shows.map((name) => [`${name}Exemplars`, (...values) => this.stage === "labelling" && this.exemplars[name](...values)]),
+    ]);
     this.view = new LabellerView(root, actions);
     this.status = new LabellerStatus(this.view);
     this.keys = new LabellerKeys(root, this.view, actions);
@@ -25,6 +29,15 @@ class LabellerPage extends LabellerNoting {
     this.pictures = new Pictures({
       post: (content) => this.transport.post(content),
       onReady: (position, image) => this.onReady(position, image),
+    });
+    this.exemplars = new Exemplars({
+      view: this.view,
+      post: (content) => this.transport.post(content),
+      subject: () => this.subject(),
+      turnTo: (name) => {
+        this.touched = name;
+        this.exemplars.show();
+      },
     });
     this.stage = "asking"; // then "meeting" the kernel, "resending" what was left behind, "labelling"
     this.sent = new Map(); // event_id -> {position, key, label}, not acknowledged
@@ -67,6 +80,7 @@ class LabellerPage extends LabellerNoting {
   onMessage(content, buffers) {
     if (content.kind === "state") this.onState(content);
     else if (content.kind === "image" && this.stage === "labelling") this.pictures.receive(content, buffers);
+    else if (content.kind === "exemplar" && this.stage === "labelling") this.exemplars.receive(content, buffers);
     else if (content.kind === "summary") this.showSummary(content.counts);
     else if (content.kind === "deferred") this.deferring.delete(content.key);
     else if (content.kind === "refused") this.onRefused(content.why);
@@ -90,7 +104,7 @@ class LabellerPage extends LabellerNoting {
     this.grading = new Grading(state.protocol);
     const layout = navigator.keyboard?.getLayoutMap?.().catch(() => null);
     const printed = await Promise.race([layout, new Promise((resolve) => setTimeout(resolve, 300))]);
-    this.view.build(state.protocol, state.rater, printed);
+    this.view.build(this.grading, state.rater, printed);
     this.view.comment.addEventListener("input", () => this.showAnswers());
     this.keys.learn(state.protocol);
     const n = await this.safekeeping.takeOver(state.desk);

@@ -103,7 +103,8 @@ class LabellerDialogs {
     const rows = protocol.criteria.flatMap((criterion) => [
       element("dt", { text: criterion.label }),
       element("dd", { text: criterion.help }),
-      ...criterion.choices.filter((choice) => choice.label.includes(": ")).map((choice) => element("dd", { class: "qc-dim", text: `${keyName(choice.key, layout)}: ${choice.value} ${choice.label}` })),
+      ...criterion.keys.map((code, number) => element("dd", { class: "qc-dim" }, element("kbd", { text: keyName(code, layout) }), ` ${number ? "raises" : "lowers"} it by ${criterion.step}`)),
+      ...criterion.choices.filter((choice) => choice.label.includes(": ")).map((choice) => element("dd", { class: "qc-dim", text: `${keyName(choice.key, layout)}: ${criterion.kind === "grade" ? `${choice.value} ` : ""}${choice.label}` })),
     ]);
     this.open("Help", element("dl", {}, ...rows));
   }

@@ -25,6 +25,8 @@ class LabellerKeys {
     on(this.root, "keydown", (event) => this.onKey(event));
     on(this.root, "mousedown", (event) => this.onMouseDown(event));
     if (!fillsPage) on(this.root, "click", () => this.root.scrollIntoView({ block: "nearest" }));
+    on(window, "keyup", (event) => this.exemplarCodes?.includes(event.code) && this.actions.releaseExemplars());
+    on(window, "blur", () => this.actions.releaseExemplars()); // the key may come up elsewhere
     for (const name of ["focus", "blur"]) on(window, name, () => this.showFocus());
     for (const name of ["focusin", "focusout"]) on(this.root, name, () => setTimeout(() => this.showFocus()));
     if (fillsPage) this.takeFocus(signal);
@@ -38,31 +40,36 @@ class LabellerKeys {
   }
 
   learn(protocol) {
-    const { back, forward, commit, defer, askNumber, help, choose } = this.actions;
-    this.byCode = new Map([["ArrowLeft", back], ["ArrowRight", forward]]);
+    const { back, forward, commit, defer, askNumber, help, choose, step, holdExemplars, turnExemplars } = this.actions;
+    const turnOr = (by, otherwise) => () => (this.view.exemplars.isOpen ? turnExemplars(by) : otherwise());
+    this.byCode = new Map([["ArrowLeft", turnOr(-1, back)], ["ArrowRight", turnOr(1, forward)]]);
     const named = { commit_keys: commit, back_keys: back, defer_keys: defer, goto_keys: askNumber, help_keys: help };
     for (const [name, action] of Object.entries(named)) codesOf(protocol, name).forEach((code) => this.byCode.set(code, action));
     for (const criterion of protocol.criteria) {
       for (const choice of criterion.choices) this.byCode.set(choice.key, () => choose(criterion.name, choice.value));
+      criterion.keys.forEach((code, number) => this.byCode.set(code, () => step(criterion.name, 2 * number - 1)));
     }
+    this.stepCodes = protocol.criteria.flatMap((criterion) => criterion.keys);
+    this.exemplarCodes = exemplarCodes(protocol);
+    this.exemplarCodes.forEach((code) => this.byCode.set(code, holdExemplars));
     this.helpCodes = codesOf(protocol, "help_keys");
-    this.view.comment.addEventListener("keydown", (event) => this.onCommentKey(event));
+    for (const input of this.view.strip.querySelectorAll("input[type=text]")) input.addEventListener("keydown", (event) => this.onTextKey(event));
   }
 
   onKey(event) {
     if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
-    if (event.target instanceof HTMLInputElement) return;
-    const isEscape = event.code === "Escape" && this.view.dialogs.isOpen;
-    const action = isEscape ? () => {} : this.byCode.get(event.code);
+    if (event.target instanceof HTMLInputElement && event.target.type !== "range") return;
+    const isEscape = event.code === "Escape" && (this.view.dialogs.isOpen || this.view.exemplars.isOpen);
+    const action = isEscape ? this.actions.hideExemplars : this.byCode.get(event.code);
     if (!action) return;
     event.preventDefault();
     event.stopPropagation();
-    if (event.repeat) return;
+    if (event.repeat && !this.stepCodes.includes(event.code)) return; // a step's key may be held
     if (!this.helpCodes.includes(event.code)) this.view.dialogs.close();
     action();
   }
 
-  onCommentKey(event) {
+  onTextKey(event) {
     if (event.key !== "Enter" && event.key !== "Escape") return;
     event.preventDefault();
     event.stopPropagation();

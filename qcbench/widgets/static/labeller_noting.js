@@ -10,13 +10,30 @@ class LabellerNoting extends LabellerWalking {
     return this.grading.same(this.answers, this.grading.shown(image.label?.answers)) && comment === (image.label?.comment ?? "");
   }
 
+  /** A choice was pressed, by key or mouse. */
   choose(name, value) {
+    this.answer(name, (answers) => this.grading.chosen(answers, name, value));
+  }
+
+  /** A level was slid or a text was typed. */
+  note(name, value) {
+    this.answer(name, (answers) => this.grading.noted(answers, name, value));
+  }
+
+  step(name, steps) {
+    this.answer(name, (answers) => this.grading.noted(answers, name, this.grading.stepped(answers, name, steps)));
+  }
+
+  answer(name, change) {
     if (!this.isReady()) return;
     this.held = false;
     this.view.say("");
-    this.answers = this.grading.chosen(this.answers, name, value);
+    this.touched = name;
+    const before = this.answers;
+    this.answers = change(before);
+    if (this.answers === before) this.view.say(this.grading.whenAsked(name));
     this.showAnswers();
-    if (this.grading.endsLabel(name)) this.commit();
+    if (this.grading.ended(this.answers)) this.commit();
   }
 
   commit() {
@@ -106,11 +123,18 @@ class LabellerNoting extends LabellerWalking {
     this.arrive();
   }
 
+  /** The criterion that examples are wanted of: the one answered last, else the first that is not set. */
+  subject() {
+    const { protocol, byName } = this.grading;
+    return byName.get(this.touched) ?? this.grading.unset(this.answers)[0] ?? protocol.criteria[0];
+  }
+
   showAnswers() {
     const image = this.pictures.get(this.position);
     const before = image?.label;
     this.view.commitWord.textContent = before ? (this.unchanged(image) ? "go on" : "change") : "commit";
     this.view.verdict(...(this.isAtEnd() ? ["", ""] : this.grading.verdict(this.answers)));
-    this.view.answers(this.answers, this.grading.ended(this.answers), before && this.grading.shown(before.answers));
+    this.view.answers(this.answers, before && this.grading.shown(before.answers));
+    this.exemplars.show(this.answers);
   }
 }

@@ -14,6 +14,7 @@ class LabellerWalking {
     const { position } = this;
     this.painted = false;
     this.held = false; // whether a commit waits for earlier labels
+    this.touched = null; // the criterion that was answered last
     delete this.root.dataset.painted;
     this.view.dialogs.close();
     this.view.say("");
@@ -76,6 +77,7 @@ class LabellerWalking {
   }
 
   end() {
+    this.exemplars.hide();
     this.view.words(`All ${this.walk.total} images are behind you`, "Counting what was noted");
     this.transport.post({ kind: "summary" });
   }
