@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import label_latency, label_saving, preprocessing, simulation, start_up
+from benchmarks import header_scan, label_latency, label_saving, preprocessing, simulation, start_up
 
 
 def main():
@@ -16,6 +16,7 @@ def main():
         label_latency.measure,
         preprocessing.measure,
         simulation.measure,
+        header_scan.measure,
     )
     for measure in measures:
         for what, figure, ours, theirs, peer in measure():

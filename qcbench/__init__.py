@@ -21,6 +21,7 @@ _HOMES = {
     **dict.fromkeys(
         (
             "init",
+            "attributes",
             "ingest",
             "preprocess",
             "simulate",

@@ -90,6 +90,17 @@ def init(
 
 
 @app.command()
+def attributes(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="a DICOM folder, or an export as ZIP or tar")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.csv", help="the list; one that is there keeps its marks")],
+    workers: Annotated[int | None, typer.Option(min=1, help="processes; default one a core")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the descriptions in a DICOM archive, for a radiologist to mark those to keep."""
+    _finish(pipeline.attributes(source, out, workers=workers), as_json)
+
+
+@app.command()
 def ingest(
     study: StudyArgument,
     source: Annotated[Path, typer.Argument(help="a folder of NIfTI files or a BIDS dataset")],

@@ -42,6 +42,15 @@ def init(folder: str | Path, *, raters: Sequence[str], protocol: str = "t1w-ware
     return Study.create(folder, raters=raters, protocol=protocol)
 
 
+def attributes(
+    source: str | Path, out: str | Path, *, workers: int | None = None, show_progress: bool = True
+) -> Summary:
+    """List the descriptions in a DICOM folder or export as CSV, for a radiologist to mark those to keep."""
+    with _extra("prepare"):
+        from qcbench.prepare import attributes as room
+    return room.attributes(Path(source), Path(out), workers=workers, show_progress=show_progress)
+
+
 def ingest(
     study: StudyLike, source: str | Path, *, min_slices: int = 40, min_age: float = 18, show_progress: bool = True
 ) -> Summary:

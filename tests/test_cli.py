@@ -30,6 +30,7 @@ def test_init_makes_a_study_and_says_what_comes_next(tmp_path):
         (["train", "{study}"], "qcbench"),
         (["sample", "{study}", "--n", "5"], "qcbench preprocess"),
         (["simulate", "{study}", "--from", "all"], "qcbench ingest"),
+        (["attributes", "{tmp}/nowhere", "{tmp}/list.csv"], "no folder and no export"),
         (["label", "{study}", "--rater", "mallory"], "'mallory' is no rater"),
         (["doctor", "{tmp}/nowhere"], "is no study"),
     ],
@@ -101,6 +102,17 @@ def test_the_doctor_needs_no_study():
 
 def test_every_verb_has_help():
     listed = qcbench("--help").stdout
-    for verb in ("demo", "init", "ingest", "preprocess", "label", "doctor", "import-labels", "agreement", "consensus"):
+    for verb in (
+        "demo",
+        "init",
+        "attributes",
+        "ingest",
+        "preprocess",
+        "label",
+        "doctor",
+        "import-labels",
+        "agreement",
+        "consensus",
+    ):
         assert verb in listed
         assert qcbench(verb, "--help").returncode == 0

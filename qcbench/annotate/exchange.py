@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from qcbench import schema, store
+from qcbench import schema, spreadsheet, store
 from qcbench.annotate import letters, mriqc
 from qcbench.annotate.events import label_event
-from qcbench.annotate.export import FORMULA
 from qcbench.criteria import Criterion, Value
 from qcbench.errors import QcbenchError, UsageError
 from qcbench.protocol import Protocol
@@ -144,9 +143,7 @@ def _read_columns(text: str, file: Path, rater: str | None, columns: Mapping[str
 
 def _text(value: str | None) -> str | None:
     """Return a cell's text without the apostrophe that `export` gives a formula; empty and n/a are null."""
-    text = (value or "").strip()
-    if text.startswith("'") and text[1:].startswith(FORMULA):
-        text = text[1:]
+    text = spreadsheet.original((value or "").strip())
     return None if text in ("", "n/a") else text
 
 

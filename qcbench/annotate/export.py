@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 import qcbench
-from qcbench import durable, store
+from qcbench import durable, spreadsheet, store
 from qcbench.annotate import mriqc
 from qcbench.errors import UsageError
 from qcbench.protocol import Protocol
@@ -19,8 +19,6 @@ from qcbench.study import Study
 from qcbench.summary import Summary
 
 FORMS = ("csv", "bids", "mriqc")
-#: What a spreadsheet takes for a formula when a text begins with it (OWASP, CSV injection).
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _LABELS = ("rater", "image_id", "straight_reject", "gadolinium", "motion", "contrast", "noise", "tier")
 _MORE = ("answers", "comment", "reason", "seconds", "n_revisions", "source", "saved_at", "protocol", "protocol_sha256")
 _CONSENSUS = ("image_id", *_LABELS[2:], "decided_by", "reviewers", "stale", "simulated")
@@ -90,12 +88,8 @@ def _as_csv(rows: Iterable[dict], columns: Sequence[str]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([_harmless(_plain(row[name])) for name in columns] for row in rows)
+    writer.writerows([spreadsheet.harmless(_plain(row[name])) for name in columns] for row in rows)
     return text.getvalue()
-
-
-def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _plain(value: object) -> str:

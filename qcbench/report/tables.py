@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from qcbench import spreadsheet
 from qcbench.schema import CHARACTERISTICS, GRADED
 
 CLASSES = ("SR", "tier 1", "tier 2", "tier 3")
@@ -236,5 +237,4 @@ def without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
     >>> without_formulas(pd.DataFrame({"comment": ["=1+1", "blurred", -1.5]}))["comment"].tolist()
     ["'=1+1", 'blurred', -1.5]
     """
-    starts = ("=", "+", "-", "@", "\t", "\r")
-    return frame.map(lambda value: f"'{value}" if isinstance(value, str) and value.startswith(starts) else value)
+    return frame.map(lambda value: spreadsheet.harmless(value) if isinstance(value, str) else value)
