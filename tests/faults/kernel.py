@@ -55,6 +55,8 @@ class Kernel:
             except Empty:
                 assert self.process.poll() is None, self.log.read_text()
             else:
+                # To the file as well: among thousands of pictures ZMQ drops what is only published.
+                self.run(f"import logging\nlogging.getLogger().addHandler(logging.FileHandler({str(self.log)!r}))")
                 return self
         raise AssertionError(f"the kernel does not answer: {self.log.read_text()}")
 
