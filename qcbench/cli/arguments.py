@@ -1,0 +1,39 @@
+"""Options that several verbs share, and how a verb ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qcbench.findings import Checkup
+from qcbench.summary import Summary
+
+StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="the study folder")]
+Json = Annotated[bool, typer.Option("--json", help="print a machine-readable summary")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="default: a free one")]
+Spacing = Annotated[int, typer.Option(help="voxel size in mm that networks see: 1, 2 or 4")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+Task = Annotated[str, typer.Option(help="sr, gadolinium, tier3, tier2, or all")]
+Architecture = Annotated[str, typer.Option(help="the network")]
+
+
+def finish(summary: Summary | Checkup, as_json: bool) -> None:
+    """Print what a verb did and exit with its status."""
+    print(json.dumps(summary.to_json(), indent=2) if as_json else summary)
+    sys.exit(summary.exit_status)
+
+
+def print_address(address: str) -> None:
+    """Print where a page is served: the first line of standard output, which other programs read."""
+    print(address, flush=True)
+    print("Open this address in a browser. Ctrl-C ends the server.", file=sys.stderr)
+
+
+def end_with_sigterm() -> None:
+    """A service manager ends us with SIGTERM: voila and its kernels must end with us."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,0 +1,74 @@
+"""From a warehouse to screenshots: attributes, ingest, preprocess, simulate, sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qcbench import pipeline
+from qcbench.cli.arguments import Json, StudyArgument, finish
+
+app = typer.Typer()
+
+
+@app.command()
+def attributes(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="a DICOM folder, or an export as ZIP or tar")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.csv", help="the list; one that is there keeps its marks")],
+    workers: Annotated[int | None, typer.Option(min=1, help="processes; default one a core")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the descriptions in a DICOM archive, for a radiologist to mark those to keep."""
+    finish(pipeline.attributes(source, out, workers=workers), as_json)
+
+
+@app.command()
+def ingest(
+    study: StudyArgument,
+    source: Annotated[Path, typer.Argument(help="a folder of NIfTI files or a BIDS dataset")],
+    min_slices: Annotated[int, typer.Option(help="images with fewer are excluded")] = 40,
+    min_age: Annotated[float, typer.Option(help="years; younger participants are excluded where age is known")] = 18,
+    as_json: Json = False,
+) -> None:
+    """Catalogue image files and copy them into the study's BIDS dataset."""
+    finish(pipeline.ingest(study, source, min_slices=min_slices, min_age=min_age), as_json)
+
+
+@app.command()
+def preprocess(
+    study: StudyArgument,
+    preset: Annotated[str, typer.Option(help="how; there is: fast")] = "fast",
+    workers: Annotated[int | None, typer.Option(help="images at a time; default one a core")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="try images again that failed before")] = False,
+    as_json: Json = False,
+) -> None:
+    """Align images to the template and draw their three central slices."""
+    finish(pipeline.preprocess(study, preset=preset, workers=workers, retry=retry), as_json)
+
+
+@app.command()
+def simulate(
+    study: StudyArgument,
+    source: Annotated[str, typer.Option("--from", help="scans to copy: tier1, tier2, tier3 or all")] = "tier1",
+    n: Annotated[int, typer.Option(help="copies")] = 500,
+    seed: Annotated[int, typer.Option(help="of the draw")] = 0,
+    spacing: Annotated[int, typer.Option(help="mm of the stored volumes: 1, or 2 or 4 for training only")] = 1,
+    workers: Annotated[int | None, typer.Option(help="processes; default one a core")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make degraded copies of known severity from good scans, marked simulated."""
+    finish(pipeline.simulate(study, source=source, n=n, seed=seed, spacing=spacing, workers=workers), as_json)
+
+
+@app.command()
+def sample(
+    study: StudyArgument,
+    n: Annotated[int, typer.Option(help="images, those drawn before included")],
+    seed: Annotated[int, typer.Option(help="of the draw")] = 0,
+    stratify: Annotated[str | None, typer.Option(help="a column of the catalogue whose values get their share")] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw which images will be labelled, by participant; without it every image is."""
+    finish(pipeline.sample(study, n=n, seed=seed, stratify=stratify), as_json)
