@@ -19,6 +19,8 @@ PURPOSES = ("label", "repeat", "volume", "school")
 SOURCES = ("rater", "imported", "simulated")
 DECIDED_BY = ("raters", "review")
 REVIEW_ROLES = ("proposes", "countersigns", "objects")
+#: radiological: the patient's right on the left of a coronal or axial slice; neurological: on its right.
+CONVENTIONS = ("radiological", "neurological")
 SETS = ("test", "cv")
 DECISIONS = ("yes", "no", "ask")
 
@@ -132,6 +134,7 @@ PREPROCESSED = TableSchema(
         _text("volume_path", "relative to the study folder"),
         _text("screenshot_path", "relative to the study folder"),
         _text("screenshot_sha256", "of the PNG file"),
+        _text("convention", "where the patient's right lies in the picture", choices=CONVENTIONS),
         _text("preprocessing_preset", required=True),
         _text("template", "which template the image was aligned to"),
         _text("template_sha256"),

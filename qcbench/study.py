@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from qcbench import durable, protocol
+from qcbench import durable, protocol, schema
 from qcbench.errors import StudyError
 
 _RATER = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
@@ -29,7 +29,8 @@ class Study:
     to do. All paths in tables are relative to `folder`, so that a study can be moved.
 
     `repeat_share` of the images are shown twice to a rater; `order_file` is the CSV file that
-    gives the order of labelling, or None; `salt` goes into what stands for an image in a browser.
+    gives the order of labelling, or None; `salt` goes into what stands for an image in a browser;
+    `convention` is how slices are drawn; `open_volume` whether raters may scroll through the volume.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -55,6 +56,12 @@ class Study:
         if self.order_file is not None and not isinstance(self.order_file, str):
             raise StudyError(f"{path}: order must be a CSV file in the study folder, got {self.order_file!r}")
         self.salt = str(document.get("salt", ""))
+        self.convention = document.get("convention", schema.CONVENTIONS[0])
+        if self.convention not in schema.CONVENTIONS:
+            raise StudyError(f"{path}: convention must be one of {schema.CONVENTIONS}, got {self.convention!r}")
+        self.open_volume = document.get("open_volume", False)
+        if not isinstance(self.open_volume, bool):
+            raise StudyError(f"{path}: open_volume must be true or false, got {self.open_volume!r}")
 
     @classmethod
     def create(
@@ -84,6 +91,11 @@ class Study:
             f"protocol = {json.dumps(source)}",
             "# The share of images that raters see a second time, unannounced, for intra-rater agreement.",
             f"repeat_share = {_REPEAT_SHARE}",
+            "# Where the patient's right lies in coronal and axial slices: on the left (radiological), or on the right",
+            "# (neurological). Set it before qcbench preprocess draws them.",
+            f"convention = {json.dumps(schema.CONVENTIONS[0])}",
+            "# Whether raters may scroll through the whole volume (it is noted with the label when they do).",
+            "open_volume = false",
             "# Keeps the ids of images out of raters' browsers. Do not change it while raters work.",
             f"salt = {json.dumps(secrets.token_hex(16))}",
         ]

@@ -9,6 +9,8 @@ to the next kernel, and still belongs to the picture that was on the screen.
     goto     position, missing                            image (with the PNG as buffer), one each
     painted  key
     exemplars criterion                                   exemplar (with its picture as buffer), one a choice
+    volume   key                                          volume: how many slices there are, and where
+    slices   key, plane, numbers                          slice (with the PNG as buffer), one each
     ping                                                  pong
 
 Anything that cannot be acted on is answered with ``refused``.
@@ -23,6 +25,7 @@ from typing import NamedTuple
 
 from qcbench.annotate.messages import Refused
 from qcbench.annotate.queue import QueuedImage
+from qcbench.annotate.volumes import Volumes
 from qcbench.errors import ImageError, ProtocolError, QcbenchError, StudyError
 from qcbench.protocol import Protocol
 
@@ -41,8 +44,8 @@ class Conversation:
     """A page's other half. `receive` takes one message and returns the answers to it.
 
     `person` is who sits there; `read_screenshot` returns the PNG bytes of an image, or raises
-    ImageError or StudyError. Subclasses add kinds of messages to `kinds` and say in `about` what
-    goes with a picture.
+    ImageError or StudyError. `volumes` are opened on demand; without them only pictures are shown.
+    Subclasses add kinds of messages to `kinds` and say in `about` what goes with a picture.
     """
 
     def __init__(
@@ -53,8 +56,10 @@ class Conversation:
         *,
         person: str,
         salt: str,
+        volumes: Volumes | None = None,
     ) -> None:
         self.protocol = protocol
+        self._volumes = volumes
         self.desk = _opaque(salt, "desk", person)
         self.pictures = {_opaque(salt, person, *image.slot, image.screenshot_sha256): image for image in pictures}
         self.walk: list[str] = []
@@ -64,6 +69,8 @@ class Conversation:
             "goto": self._goto,
             "painted": self._paint,
             "exemplars": self._exemplars,
+            "volume": self._volume,
+            "slices": self._slices,
             "ping": lambda message: [Outgoing({"kind": "pong"})],
         }
 
@@ -107,7 +114,9 @@ class Conversation:
     def _picture(self, position: int) -> Outgoing:
         key = self.walk[position]
         image = self.pictures[key]
-        content = {"kind": "image", "position": position, "key": key, **self.about(image)}
+        has_volume = self._volumes is not None and self._volumes.may_open(image)
+        seen = {"convention": image.convention, "has_volume": has_volume}
+        content = {"kind": "image", "position": position, "key": key, **seen, **self.about(image)}
         try:
             png = self._read_screenshot(image)
             if hashlib.sha256(png).hexdigest() != image.screenshot_sha256:
@@ -120,6 +129,33 @@ class Conversation:
         """Note that a picture was on the screen; its key is the proof that it was sent."""
         self.painted.add(self.known(message.get("key")))
         return []
+
+    def _volume(self, message: dict) -> list[Outgoing]:
+        key = self.known(message.get("key"))
+        volumes = self._opened(self.pictures[key])
+        try:
+            about = volumes.describe(self.pictures[key])
+        except Refused as refusal:
+            about = {"error": str(refusal)}
+        return [Outgoing({"kind": "volume", "key": key, **about})]
+
+    def _opened(self, image: QueuedImage) -> Volumes:
+        if self._volumes is None or not self._volumes.may_open(image):
+            raise Refused("this image is labelled from the picture alone")
+        return self._volumes
+
+    def _slices(self, message: dict) -> list[Outgoing]:
+        key = self.known(message.get("key"))
+        image = self.pictures[key]
+        volumes = self._opened(image)
+        plane, numbers = volumes.check(image, message.get("plane"), message.get("numbers"))
+        return [
+            Outgoing(
+                {"kind": "slice", "key": key, "plane": plane, "number": number},
+                volumes.png(image, plane, number),
+            )
+            for number in numbers
+        ]
 
     def _exemplars(self, message: dict) -> list[Outgoing]:
         """Send the pictures that show the choices of one criterion; none where the protocol has none."""

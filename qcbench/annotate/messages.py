@@ -14,6 +14,8 @@ COMMENT_LIMIT, REASON_LIMIT = 2000, 200
 _A_DAY_S = 86_400.0
 _MOST_PIXELS = 100_000.0
 _DISPLAY = ("css_width", "css_height", "natural_width", "natural_height", "device_pixel_ratio", "idle_s")
+#: Ways of seeing that were used: for how long each, and the window and zoom at the commit.
+_DISPLAY += ("window_s", "zoom_s", "stretch_s", "loupe_s", "volume_s", "window_low", "window_high", "zoom")
 _EVENT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

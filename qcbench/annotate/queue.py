@@ -32,6 +32,8 @@ class QueuedImage:
     screenshot_path: str
     screenshot_sha256: str
     purpose: str = "label"
+    volume_path: str | None = None
+    convention: str | None = None
 
     @property
     def slot(self) -> tuple[str, str]:
@@ -55,7 +57,7 @@ def order(
     >>> [image.image_id for image in order(rows, rater="alice", excluded={"sub-1"})]
     ['sub-0', 'sub-2']
     """
-    images = [_queued(row) for row in preprocessed if row["screenshot_path"] and row["image_id"] not in excluded]
+    images = [queued(row) for row in preprocessed if row["screenshot_path"] and row["image_id"] not in excluded]
     placed = [(_fraction(rater, image.image_id), image) for image in images]
     for place, image in list(placed):
         drawn = _fraction(rater, image.image_id, "repeat")
@@ -94,7 +96,7 @@ def labellable(study: Study, *columns: str) -> list[dict]:
     drawn = {
         row["image_id"]: row
         for row in store.read(study, "preprocessed")
-        .select(["image_id", "screenshot_path", "screenshot_sha256"])
+        .select(["image_id", "screenshot_path", "screenshot_sha256", "volume_path", "convention"])
         .to_pylist()
         if row["screenshot_path"]
     }
@@ -105,11 +107,15 @@ def labellable(study: Study, *columns: str) -> list[dict]:
     ]
 
 
-def _queued(row: Mapping[str, object]) -> QueuedImage:
+def queued(row: Mapping[str, object], purpose: str = "label") -> QueuedImage:
+    """Return an image as it waits in a queue, from its row of `labellable`."""
     return QueuedImage(
+        purpose=purpose,
         image_id=row["image_id"],
         screenshot_path=row["screenshot_path"],
         screenshot_sha256=row.get("screenshot_sha256") or "",
+        volume_path=row.get("volume_path"),
+        convention=row.get("convention"),
     )
 
 

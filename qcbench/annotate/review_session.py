@@ -19,8 +19,9 @@ from collections.abc import Callable, Mapping
 from qcbench import images, schema, store
 from qcbench.annotate.conversation import AHEAD, BEHIND, Conversation, Outgoing, disk_refused, nack
 from qcbench.annotate.messages import COMMENT_LIMIT, Refused, read_event_id, read_text
-from qcbench.annotate.queue import QueuedImage, labellable
+from qcbench.annotate.queue import QueuedImage, labellable, queued
 from qcbench.annotate.review import Review, ReviewJournal
+from qcbench.annotate.volumes import Volumes
 from qcbench.errors import LabelError, QcbenchError, ReviewError, StudyError
 from qcbench.protocol import Protocol
 from qcbench.study import Study
@@ -37,8 +38,9 @@ class ReviewSession(Conversation):
         read_screenshot: Callable[[QueuedImage], bytes],
         *,
         salt: str = "",
+        volumes: Volumes | None = None,
     ) -> None:
-        super().__init__(disagreements, protocol, read_screenshot, person=journal.reviewer, salt=salt)
+        super().__init__(disagreements, protocol, read_screenshot, person=journal.reviewer, salt=salt, volumes=volumes)
         self._journal = journal
         self.walk = list(self.pictures)
         self.kinds |= {
@@ -64,12 +66,7 @@ class ReviewSession(Conversation):
                 f"the coordinator makes the list with: qcbench consensus {study.folder}"
             )
         disagreements = [
-            QueuedImage(
-                image_id=row["image_id"],
-                screenshot_path=row["screenshot_path"],
-                screenshot_sha256=row["screenshot_sha256"] or "",
-                purpose="review",
-            )
+            queued(row, "review")
             for row in sorted(labellable(study), key=lambda row: row["image_id"])
             if row["image_id"] in waiting
         ]
@@ -79,6 +76,7 @@ class ReviewSession(Conversation):
             study.protocol,
             lambda image: images.read_png(study.absolute(image.screenshot_path)),
             salt=study.salt,
+            volumes=Volumes(study, of_all=True),  # both have labelled, so there is nothing left to bias
         )
 
     def about(self, image: QueuedImage) -> dict:

@@ -24,6 +24,7 @@ from qcbench.annotate.conversation import AHEAD, BEHIND, Conversation, Outgoing,
 from qcbench.annotate.journal import Journal
 from qcbench.annotate.messages import Refused, Submission, read_event_id, read_label
 from qcbench.annotate.queue import QueuedImage
+from qcbench.annotate.volumes import Volumes
 from qcbench.errors import LabelError, QcbenchError, StudyError
 from qcbench.protocol import Protocol
 from qcbench.study import Study
@@ -42,8 +43,9 @@ class Session(Conversation):
         read_screenshot: Callable[[QueuedImage], bytes],
         *,
         salt: str = "",
+        volumes: Volumes | None = None,
     ) -> None:
-        super().__init__(images_to_label, protocol, read_screenshot, person=journal.rater, salt=salt)
+        super().__init__(images_to_label, protocol, read_screenshot, person=journal.rater, salt=salt, volumes=volumes)
         self._journal = journal
         self.kinds |= {"hello": self._hello, "label": self._label, "defer": self._defer, "summary": self._summary}
 
@@ -66,6 +68,7 @@ class Session(Conversation):
             study.protocol,
             lambda image: images.read_png(study.absolute(image.screenshot_path)),
             salt=study.salt,
+            volumes=Volumes(study, of_all=study.open_volume),
         )
 
     def _hello(self, message: dict) -> list[Outgoing]:

@@ -131,7 +131,7 @@ def _make_copy(study: Study, row: dict, image: dict, head: Head, sight: simulate
     copy, truth = simulate.plant(head, image["planted"], seed=image["seed"], sight=sight)
     volume, _ = crop.to_int16(crop.to_canonical(copy.data, copy.affine, head.template_to_scanner))
     paths = t1linear.output_paths(image["image_id"], study.derivatives, spacing=spacing)
-    png_sha256 = images.save_png(paths["screenshot"], screenshot.screenshot(volume))
+    png_sha256 = images.save_png(paths["screenshot"], screenshot.screenshot(volume, study.convention))
     if spacing == 1:
         images.save_volume(paths["volume"], volume, np.array(geometry.CANONICAL_AFFINE))
     else:
@@ -169,6 +169,7 @@ def _make_copy(study: Study, row: dict, image: dict, head: Head, sight: simulate
         "volume_path": study.relative(paths["volume"]),
         "screenshot_path": study.relative(paths["screenshot"]),
         "screenshot_sha256": png_sha256,
+        "convention": study.convention,
         "source_voxels_sha256": catalogued["voxels_sha256"],
         "seconds": round(time.monotonic() - began, 3),
     }

@@ -104,6 +104,7 @@ def preprocess_image(row: dict, *, study_folder: Path, preset: str) -> dict:
         study.derivatives,
         PRESETS[preset],
         preset,
+        study.convention,
         timeout_s=TIMEOUT_S,
         memory_gb=MEMORY_GB,
     )
@@ -111,7 +112,7 @@ def preprocess_image(row: dict, *, study_folder: Path, preset: str) -> dict:
     return {**made, **paths, "seconds": round(time.monotonic() - began, 3)}
 
 
-def align_and_draw(path: Path, derivatives: Path, preset: Preset, preset_name: str) -> dict:
+def align_and_draw(path: Path, derivatives: Path, preset: Preset, preset_name: str, convention: str) -> dict:
     """Write the volume, the picture and the sidecar of one raw image; return their paths and figures.
 
     The volume is int16 with the intensities of `crop.to_int16`. Same file, same bytes.
@@ -122,7 +123,7 @@ def align_and_draw(path: Path, derivatives: Path, preset: Preset, preset_name: s
     quantised, scale = crop.to_int16(cropped)
     paths = output_paths(path, derivatives)
     images.save_volume(paths["volume"], quantised, np.array(geometry.CANONICAL_AFFINE))
-    sha256 = images.save_png(paths["screenshot"], screenshot.screenshot(quantised))
+    sha256 = images.save_png(paths["screenshot"], screenshot.screenshot(quantised, convention))
     figures = {
         **alignment.score.as_row(),
         "n_starts": alignment.n_starts,
@@ -132,6 +133,7 @@ def align_and_draw(path: Path, derivatives: Path, preset: Preset, preset_name: s
     made_with = {
         "template": template.NAME,
         "template_sha256": template.load().sha256,
+        "convention": convention,
     }
     sidecar = _sidecar(path, preset, preset_name, figures | made_with, alignment.template_to_scanner, scale)
     durable.write_text(paths["sidecar"], bids.to_json(sidecar))
@@ -199,7 +201,7 @@ def _sidecar(path: Path, preset: Preset, preset_name: str, figures: dict, matrix
             "CutsMm": list(screenshot.CUTS_MM),
             "WhitePercentile": screenshot.WHITE_PERCENTILE,
             "PixelsAVoxel": screenshot.PIXELS_A_VOXEL,
-            "Convention": "neurological: left on the left; front on the right in the sagittal slice",
+            "Convention": figures["convention"],
         },
         "Versions": {
             "qcbench": qcbench.__version__,

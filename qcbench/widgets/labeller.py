@@ -25,6 +25,8 @@ _MODULES = (
     "labeller_kinds.js",
     "labeller_exemplars.js",
     "labeller_view.js",
+    "seeing_volume.js",
+    "seeing.js",
     "labeller_status.js",
     "labeller_keys.js",
     "labeller_walking.js",

@@ -28,6 +28,8 @@ class Review(Transport):
         "labeller_dialogs.js",
         "labeller_view.js",
         "labeller_keys.js",
+        "seeing_volume.js",
+        "seeing.js",
         "review_view.js",
         "review.js",
     )

@@ -176,7 +176,7 @@ class WhatIf(Transport):
 
     def _loaded(self) -> _Scan:
         try:
-            self._scan = _Scan(pool.source_head(self._study, *self._rows))
+            self._scan = _Scan(pool.source_head(self._study, *self._rows), self._study.convention)
         except Exception as error:
             self.problem = _sentence("the scan cannot be loaded", error)
             raise
@@ -245,8 +245,9 @@ def verdict(protocol: Protocol, graded: Mapping[str, int]) -> tuple[str, str]:
 class _Scan:
     """A located head, and the pictures of it and of its copies, in the brightness of the original's."""
 
-    def __init__(self, head) -> None:
+    def __init__(self, head, convention: str) -> None:
         self.head = head
+        self._convention = convention
         self.sight = simulate.Sight(head)
         canonical = crop.to_canonical(head.data, head.affine, head.template_to_scanner)
         # The slices are relative to white matter; what is drawn white is set by the whole volume.
@@ -259,7 +260,9 @@ class _Scan:
         return images.png_bytes(self._drawn(self.sight.cut(copy.head.data)), mark="SIMULATED")
 
     def _drawn(self, planes: list[np.ndarray]) -> np.ndarray:
-        return screenshot.side_by_side([plane.T[::-1] for plane in planes], self._white)
+        return screenshot.side_by_side(
+            [screenshot.upright(plane, axis, self._convention) for axis, plane in enumerate(planes)], self._white
+        )
 
     def canonical(self, data: np.ndarray) -> np.ndarray:
         """Return voxels of the scanner as a model gets them."""

@@ -25,10 +25,24 @@ def test_the_slices_are_cut_where_the_protocol_says():
     assert [plane.max() for plane in screenshot.central_slices(lit((40, 50, 0)))] == [0, 0, 100]
 
 
-def test_the_left_is_on_the_left_the_front_on_the_right_and_the_top_above():
+@pytest.mark.parametrize(("convention", "column_of_the_left"), [("radiological", 144), ("neurological", 24)])
+def test_left_and_right_follow_the_convention_in_coronal_and_axial_slices_alone(convention, column_of_the_left):
+    sagittal, _, _ = screenshot.central_slices(lit((-5, 60, 70)), convention)
+    _, coronal, _ = screenshot.central_slices(lit((-60, 0, 70)), convention)
+    _, _, axial = screenshot.central_slices(lit((-60, 60, 0)), convention)
+    assert brightest(sagittal)[1] > 150  # the front is on the right
+    assert brightest(coronal)[1] == brightest(axial)[1] == column_of_the_left
+
+
+def test_an_unknown_convention_is_refused():
+    with pytest.raises(ValueError, match="radiological, neurological"):
+        screenshot.screenshot(lit((0, 0, 0)), "surgical")
+
+
+def test_the_right_is_on_the_left_the_front_on_the_right_and_the_top_above():
     sagittal, _, _ = screenshot.central_slices(lit((-5, 60, 70)))
-    _, coronal, _ = screenshot.central_slices(lit((-60, 0, 70)))
-    _, _, axial = screenshot.central_slices(lit((-60, 60, 0)))
+    _, coronal, _ = screenshot.central_slices(lit((60, 0, 70)))
+    _, _, axial = screenshot.central_slices(lit((60, 60, 0)))
     assert sagittal.shape, coronal.shape == ((179, 208), (179, 169))
     assert brightest(sagittal)[0] < 60 and brightest(sagittal)[1] > 150  # up, in front
     assert brightest(coronal)[0] < 60 and brightest(coronal)[1] < 60  # up, left

@@ -43,7 +43,7 @@ def aligned(study, row, people):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(register, "register", lambda *arguments: found)
         made = t1linear.align_and_draw(
-            study.absolute(row["bids_path"]), study.derivatives, t1linear.PRESETS["fast"], "fast"
+            study.absolute(row["bids_path"]), study.derivatives, t1linear.PRESETS["fast"], "fast", study.convention
         )
     paths = {name: study.relative(made.pop(name)) for name in ("volume_path", "screenshot_path")}
     settled = {"preprocessing_preset": "fast", "source_voxels_sha256": row["voxels_sha256"], "error": None}

@@ -20,7 +20,7 @@ class LabellerPage extends LabellerNoting {
       ...names.map((name) => [name, (...values) => this.protocol && this[name](...values)]),
       ...shows.map((name) => [`${name}Exemplars`, (...values) => this.stage === "labelling" && this.exemplars[name](...values)]),
     ]);
-    this.view = new LabellerView(root, actions);
+    this.view = new LabellerView(root, actions, (content) => this.transport.post(content));
     this.status = new LabellerStatus(this.view);
     this.keys = new LabellerKeys(root, this.view, actions);
     this.safekeeping = new Safekeeping(this.transport, () => this.showStatus());
@@ -51,6 +51,7 @@ class LabellerPage extends LabellerNoting {
     const { signal } = this.events;
     this.keys.listen(signal, this.fillsPage);
     this.stopwatch.listen(signal);
+    this.view.seeing.listen(signal);
     this.transport.start();
     this.view.words("Loading the queue");
     this.lookAgain();
@@ -72,6 +73,7 @@ class LabellerPage extends LabellerNoting {
     if (this.stage === "asking" && !this.problem) this.transport.post({ kind: "hello" });
     if (this.stage === "labelling") {
       this.pictures.askAgain();
+      this.view.seeing.volume.askAgain();
       this.showProgress();
     }
     this.status.speak();
@@ -81,6 +83,7 @@ class LabellerPage extends LabellerNoting {
     if (content.kind === "state") this.onState(content);
     else if (content.kind === "image" && this.stage === "labelling") this.pictures.receive(content, buffers);
     else if (content.kind === "exemplar" && this.stage === "labelling") this.exemplars.receive(content, buffers);
+    else if (content.kind === "volume" || content.kind === "slice") this.view.seeing.volume.receive(content, buffers).then(() => this.view.seeing.changed());
     else if (content.kind === "summary") this.showSummary(content.counts);
     else if (content.kind === "deferred") this.deferring.delete(content.key);
     else if (content.kind === "refused") this.onRefused(content.why);

@@ -26,6 +26,7 @@ class LabellerKeys {
     on(this.root, "mousedown", (event) => this.onMouseDown(event));
     if (!fillsPage) on(this.root, "click", () => this.root.scrollIntoView({ block: "nearest" }));
     on(window, "keyup", (event) => this.exemplarCodes?.includes(event.code) && this.actions.releaseExemplars());
+    on(window, "keyup", (event) => event.code === this.view.seeing.codes?.loupe && this.view.seeing.holdLoupe(false));
     on(window, "blur", () => this.actions.releaseExemplars()); // the key may come up elsewhere
     for (const name of ["focus", "blur"]) on(window, name, () => this.showFocus());
     for (const name of ["focusin", "focusout"]) on(this.root, name, () => setTimeout(() => this.showFocus()));
@@ -41,7 +42,12 @@ class LabellerKeys {
 
   learn(protocol) {
     const { back, forward, commit, defer, askNumber, help, choose, step, holdExemplars, turnExemplars } = this.actions;
-    const turnOr = (by, otherwise) => () => (this.view.exemplars.isOpen ? turnExemplars(by) : otherwise());
+    const { seeing } = this.view;
+    const turnOr = (by, otherwise) => () => {
+      if (this.view.exemplars.isOpen) turnExemplars(by);
+      else if (seeing.volume.isOpen) seeing.turn(by);
+      else otherwise();
+    };
     this.byCode = new Map([["ArrowLeft", turnOr(-1, back)], ["ArrowRight", turnOr(1, forward)]]);
     const named = { commit_keys: commit, back_keys: back, defer_keys: defer, goto_keys: askNumber, help_keys: help };
     for (const [name, action] of Object.entries(named)) codesOf(protocol, name).forEach((code) => this.byCode.set(code, action));
@@ -53,20 +59,27 @@ class LabellerKeys {
     this.exemplarCodes = exemplarCodes(protocol);
     this.exemplarCodes.forEach((code) => this.byCode.set(code, holdExemplars));
     this.helpCodes = codesOf(protocol, "help_keys");
+    for (const [code, action] of seeing.learn((code) => !this.byCode.has(code), this.view.layout)) this.byCode.set(code, action);
+    this.byCode.set("PageUp", () => seeing.volume.isOpen && seeing.scroll(10)).set("PageDown", () => seeing.volume.isOpen && seeing.scroll(-10));
     for (const input of this.view.strip.querySelectorAll("input[type=text]")) input.addEventListener("keydown", (event) => this.onTextKey(event));
   }
 
   onKey(event) {
     if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
     if (event.target instanceof HTMLInputElement && event.target.type !== "range") return;
-    const isEscape = event.code === "Escape" && (this.view.dialogs.isOpen || this.view.exemplars.isOpen);
-    const action = isEscape ? this.actions.hideExemplars : this.byCode.get(event.code);
+    const action = event.code === "Escape" ? this.escape() : this.byCode.get(event.code);
     if (!action) return;
     event.preventDefault();
     event.stopPropagation();
-    if (event.repeat && !this.stepCodes.includes(event.code)) return; // a step's key may be held
+    if (event.repeat && ![...this.stepCodes, ...this.view.seeing.repeating].includes(event.code)) return; // a step's key may be held
     if (!this.helpCodes.includes(event.code)) this.view.dialogs.close();
-    action();
+    action(event);
+  }
+
+  /** What Esc leaves: a dialog or the examples, else another view than everybody's. */
+  escape() {
+    if (this.view.dialogs.isOpen || this.view.exemplars.isOpen) return this.actions.hideExemplars;
+    return this.view.seeing.isPlain ? undefined : () => this.view.seeing.rest();
   }
 
   onTextKey(event) {

@@ -63,7 +63,7 @@ class LabellerNoting extends LabellerWalking {
     const { seconds, idle_s } = this.timeSincePaint();
     const comment = this.view.comment.value.trim();
     const sizes = { css_width: img.clientWidth, css_height: img.clientHeight, natural_width: img.naturalWidth, natural_height: img.naturalHeight };
-    const display = { ...sizes, device_pixel_ratio: window.devicePixelRatio, idle_s };
+    const display = { ...sizes, device_pixel_ratio: window.devicePixelRatio, idle_s, ...this.view.seeing.record() };
     const message = { kind: "label", event_id, key, replaces: earlier?.event_id ?? null, answers, comment, reason, seconds, display };
     const messages = [{ kind: "painted", key }, message];
     image.label = { event_id, answers, comment, saved_at: new Date().toISOString(), n_revisions: earlier ? earlier.n_revisions + 1 : 0 };

@@ -17,7 +17,7 @@ class Pictures {
 
   clear() {
     this.wanted = [];
-    this.byPosition = new Map(); // position -> {key, img, label, error, ready}
+    this.byPosition = new Map(); // position -> {key, img, label, error, ready, and what else the kernel says of it}
     this.askedAt = 0;
   }
 
@@ -52,9 +52,9 @@ class Pictures {
     if (performance.now() - this.askedAt > ASK_AGAIN_MS) this.ask();
   }
 
-  async receive({ position, key, label, error }, buffers) {
+  async receive({ kind, position, error, ...about }, buffers) {
     if (this.byPosition.has(position) || !this.wanted.includes(position)) return;
-    const picture = { key, label, error, ready: false };
+    const picture = { ...about, error, ready: false };
     this.byPosition.set(position, picture);
     if (!error) await this.decode(picture, buffers[0]);
     picture.ready = true;

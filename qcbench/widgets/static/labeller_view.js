@@ -1,6 +1,6 @@
 // What the rater sees: elements only. No message, no decision; `labeller.js` calls these functions.
 
-const KEY_NAMES = { Space: "Space", Enter: "Enter", Backspace: "Backspace", Escape: "Esc", ArrowRight: "→", ArrowLeft: "←" };
+const KEY_NAMES = { Space: "Space", Enter: "Enter", Backspace: "Backspace", Escape: "Esc", ArrowRight: "→", ArrowLeft: "←", ArrowUp: "↑", ArrowDown: "↓" };
 // What an English keyboard prints, where the browser does not say what this one does.
 const SIGNS = { Minus: "-", Equal: "=", Comma: ",", Period: ".", Slash: "/", Semicolon: ";", Quote: "'", BracketLeft: "[", BracketRight: "]", Backslash: "\\", Backquote: "`" };
 
@@ -25,7 +25,7 @@ function keyButton({ key, className, onPress, ...attributes }, ...children) {
 }
 
 class LabellerView {
-  constructor(root, actions) {
+  constructor(root, actions, post) {
     this.actions = actions;
     this.root = root;
     this.layout = null;
@@ -36,6 +36,7 @@ class LabellerView {
     this.note = element("div", { class: "qc-note", role: "status", "aria-live": "polite" });
     this.veil = element("div", { class: "qc-veil", text: "Click here to label: keys go elsewhere now", hidden: true });
     this.stage = element("div", { class: "qc-stage" }, this.frame, this.exemplars.box, this.veil, this.dialogs.box, this.note, this.banner);
+    this.seeing = new Seeing({ stage: this.stage, frame: this.frame, post });
     this.strip = element("div", { class: "qc-strip" });
     root.replaceChildren(this.head(), this.stage, this.strip);
   }
@@ -52,12 +53,13 @@ class LabellerView {
     this.spoken = element("span", { class: "qc-spoken", role: "status", "aria-live": "polite" });
     this.rater = element("span", { class: "qc-rater" });
     this.examples = keyButton({ className: "qc-plain qc-help", onPress: this.actions.toggleExemplars, title: "pictures of each grade, while the key is held", "aria-pressed": "false", hidden: true });
+    this.ways = keyButton({ className: "qc-plain qc-help", onPress: () => this.seeing.togglePinned(), title: "zoom, window, loupe: noted with the label" }, "view");
     this.help = keyButton({ className: "qc-plain qc-help", onPress: this.actions.help });
     const gap = element("span", { class: "qc-gap" });
     return element(
       "div",
       { class: "qc-head" },
-      this.position, this.bar, this.progress, this.pace, this.relabelling, gap, this.elsewhere, this.aside, this.saved, this.spoken, this.rater, this.examples, this.help,
+      this.position, this.bar, this.progress, this.pace, this.relabelling, gap, this.elsewhere, this.aside, this.saved, this.spoken, this.rater, this.ways, this.examples, this.help,
     );
   }
 
@@ -115,11 +117,13 @@ class LabellerView {
     this.rule.textContent = words;
   }
 
-  picture(image) {
-    this.frame.replaceChildren(image);
+  picture({ img, ...about }) {
+    this.frame.replaceChildren(img);
+    this.seeing.show(img, about);
   }
 
   words(...lines) {
+    this.seeing.clear();
     this.frame.replaceChildren(element("div", { class: "qc-words-only" }, ...lines.map((line, number) => element(number ? "p" : "h2", { text: line }))));
   }
 

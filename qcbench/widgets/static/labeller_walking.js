@@ -60,7 +60,7 @@ class LabellerWalking {
     if (position === this.walk.total) return this.end();
     if (!image) return this.view.words("Loading the picture");
     if (image.error) return this.view.words(`Image ${position + 1} cannot be shown`, image.error, "Commit goes on to the next one; nothing is noted.");
-    this.view.picture(image.img);
+    this.view.picture(image);
     this.paint(image);
   }
 

@@ -13,7 +13,7 @@ class ReviewPage {
     });
     const names = ["reject", "keep", "choose", "commit", "object", "back", "forward"];
     this.actions = Object.fromEntries(names.map((name) => [name, (...values) => this.state && this[name](...values)]));
-    this.view = new ReviewView(root, this.actions);
+    this.view = new ReviewView(root, this.actions, (content) => this.transport.post(content));
     this.pictures = new Pictures({ post: (content) => this.transport.post(content), onReady: (position) => position === this.position && this.show() });
     this.draft = null; // the answers about to be proposed
     this.sent = new Map(); // event_id -> position
@@ -27,6 +27,8 @@ class ReviewPage {
     on(this.root, "mousedown", (event) => this.onMouseDown(event));
     for (const name of ["focusin", "focusout"]) on(this.root, name, () => setTimeout(() => this.showFocus()));
     for (const name of ["focus", "blur"]) on(window, name, () => this.showFocus());
+    on(window, "keyup", (event) => event.code === this.view.seeing.codes?.loupe && this.view.seeing.holdLoupe(false));
+    this.view.seeing.listen(signal);
     this.transport.start();
     this.view.words("Loading the disagreements");
     this.ask();
@@ -51,6 +53,7 @@ class ReviewPage {
   ask() {
     if (this.state) {
       this.pictures.askAgain();
+      this.view.seeing.volume.askAgain();
       this.transport.post({ kind: "look" });
     } else if (!this.problem) this.transport.post({ kind: "hello" });
   }
@@ -58,6 +61,7 @@ class ReviewPage {
   onMessage(content, buffers) {
     if (content.kind === "state" && !this.state) this.begin(content);
     else if (content.kind === "image") this.onImage(content, buffers);
+    else if (content.kind === "volume" || content.kind === "slice") this.view.seeing.volume.receive(content, buffers).then(() => this.view.seeing.changed());
     else if (content.kind === "reviews" && this.state) this.onReviews(content.reviews);
     else if (content.kind === "problem") {
       this.problem = content.why;
@@ -82,13 +86,17 @@ class ReviewPage {
 
   keyTable() {
     const { reject, keep, choose, commit, object, back, forward } = this.actions;
-    const keys = new Map([["KeyK", keep], ["KeyO", object], ["ArrowLeft", back], ["ArrowRight", forward]]);
+    const { seeing } = this.view;
+    const turnOr = (by, otherwise) => () => (seeing.volume.isOpen ? seeing.turn(by) : otherwise());
+    const keys = new Map([["KeyK", keep], ["KeyO", object], ["ArrowLeft", turnOr(-1, back)], ["ArrowRight", turnOr(1, forward)]]);
     codesOf(this.protocol, "commit_keys").forEach((code) => keys.set(code, commit));
     codesOf(this.protocol, "back_keys").forEach((code) => keys.set(code, back));
     for (const criterion of this.protocol.criteria) {
       for (const choice of criterion.choices) keys.set(choice.key, criterion.ends_label ? reject : () => choose(criterion.name, choice.value));
     }
-    return keys;
+    for (const [code, action] of seeing.learn((code) => !keys.has(code), this.view.layout)) keys.set(code, action);
+    keys.set("PageUp", () => seeing.volume.isOpen && seeing.scroll(10)).set("PageDown", () => seeing.volume.isOpen && seeing.scroll(-10));
+    return keys.set("Escape", () => seeing.rest());
   }
 
   onImage(content, buffers) {
@@ -130,7 +138,7 @@ class ReviewPage {
     this.showStanding();
     if (!image) return this.view.words("Loading the picture");
     if (image.error) return this.view.words("This image cannot be shown", image.error);
-    this.view.picture(image.img);
+    this.view.picture(image);
     await twoFrames();
     if (this.position !== position || this.painted) return;
     this.painted = true;
@@ -221,7 +229,7 @@ class ReviewPage {
     if (!action) return;
     event.preventDefault();
     event.stopPropagation();
-    if (!event.repeat) action();
+    if (!event.repeat || this.view.seeing.repeating.includes(event.code)) action(event);
   }
 
   onCommentKey(event) {

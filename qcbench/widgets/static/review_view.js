@@ -1,23 +1,25 @@
 // What two reviewers see of one disagreement: elements only; `review.js` calls these functions.
 
 class ReviewView {
-  constructor(root, actions) {
+  constructor(root, actions, post) {
     this.root = root;
     this.actions = actions;
     this.position = element("strong", { class: "qc-position" });
     this.progress = element("span", { class: "qc-done" });
     this.saved = element("span", { class: "qc-saved", role: "status", "aria-live": "polite" });
     this.rater = element("span", { class: "qc-rater" });
+    this.ways = keyButton({ className: "qc-plain qc-help", onPress: () => this.seeing.togglePinned(), title: "zoom, window, loupe, volume" }, "view");
     this.frame = element("div", { class: "qc-frame" });
     this.banner = element("div", { class: "qc-banner", role: "alert", hidden: true });
     this.note = element("div", { class: "qc-note", role: "status", "aria-live": "polite" });
     this.veil = element("div", { class: "qc-veil", text: "Click here to review: keys go elsewhere now", hidden: true });
     this.strip = element("div", { class: "qc-strip" });
     root.replaceChildren(
-      element("div", { class: "qc-head" }, this.position, this.progress, element("span", { class: "qc-gap" }), this.saved, this.rater),
+      element("div", { class: "qc-head" }, this.position, this.progress, element("span", { class: "qc-gap" }), this.saved, this.rater, this.ways),
       element("div", { class: "qc-stage" }, this.frame, this.veil, this.note, this.banner),
       this.strip,
     );
+    this.seeing = new Seeing({ stage: this.frame.parentElement, frame: this.frame, post });
   }
 
   build(protocol, reviewer, layout) {
@@ -90,11 +92,13 @@ class ReviewView {
     }
   }
 
-  picture(image) {
-    this.frame.replaceChildren(image);
+  picture({ img, ...about }) {
+    this.frame.replaceChildren(img);
+    this.seeing.show(img, about);
   }
 
   words(...lines) {
+    this.seeing.clear();
     this.frame.replaceChildren(element("div", { class: "qc-words-only" }, ...lines.map((line, number) => element(number ? "p" : "h2", { text: line }))));
   }
 
