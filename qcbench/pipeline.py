@@ -114,11 +114,14 @@ def simulate(
     )
 
 
-def sample(study: StudyLike, *, n: int, seed: int = 0, stratify: str | None = None) -> Summary:
-    """Draw the images that will be labelled, by participant: table `sample`."""
+def sample(study: StudyLike, *, n: int, seed: int = 0, stratify: str | None = None, purpose: str = "label") -> Summary:
+    """Draw the images that will be labelled, by participant: table `sample`.
+
+    With the purpose ``volume``, those of them that are labelled once more from the whole volume: `volume_sample`.
+    """
     from qcbench.annotate import sampling
 
-    return sampling.draw(Study.of(study), n, seed=seed, stratify=stratify)
+    return sampling.draw(Study.of(study), n, seed=seed, stratify=stratify, purpose=purpose)
 
 
 def label(

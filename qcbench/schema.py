@@ -8,7 +8,7 @@ every table may hold further columns, but the ones listed here are always presen
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: Straight reject and gadolinium are yes/no; the three artefacts are graded 0, 1 or 2.
 GRADED = ("motion", "contrast", "noise")
@@ -154,6 +154,8 @@ SAMPLE = TableSchema(
         Column(name="drawn_at", dtype="timestamp", required=True),
     ),
 )
+#: Images that raters label a second time from the whole volume, to compare with three slices.
+VOLUME_SAMPLE = replace(SAMPLE, name="volume_sample")
 
 LABEL_EVENTS = TableSchema(
     name="label_events",
@@ -309,6 +311,7 @@ TABLES = {
         IMAGES,
         PREPROCESSED,
         SAMPLE,
+        VOLUME_SAMPLE,
         LABEL_EVENTS,
         LABELS,
         REVIEW_EVENTS,

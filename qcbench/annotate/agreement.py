@@ -25,6 +25,8 @@ from qcbench.study import Study
 from qcbench.summary import Summary
 
 CONSENSUS = "consensus"
+#: Follows a rater's name where they had the whole volume before them.
+FROM_VOLUME = " (volume)"
 _RESAMPLES = 500
 _SEED = 0
 _NOTHING, _CONSTANT = "no image was noted by both", "the same value was given throughout"
@@ -78,19 +80,23 @@ def agreement(study: Study) -> Summary:
     """Write the table `agreement`: raters with each other, with themselves, with the consensus.
 
     `raters` reads ``alice,bob`` for two raters, ``alice,alice`` for a rater's hidden repeats, which
-    were labelled later, and ``alice,consensus`` for the consensus; of more than two raters
+    were labelled later, ``alice,alice (volume)`` for the same rater's labels from three slices and
+    from the whole volume, and ``alice,consensus`` for the consensus; of more than two raters
     together there is Krippendorff's alpha, and for levels the intraclass correlation. `counts` has
     the table behind a row as JSON, the first rater's grades as rows.
     """
     started = time.monotonic()
     wanted = characteristics(study.protocol)
     labels = _by_rater(study, store.labels(study, study.consensus_raters))
-    repeats = _by_rater(study, store.labels(study, study.consensus_raters, purpose="repeat"))
+    again = {
+        name: _by_rater(study, store.labels(study, study.consensus_raters, purpose=purpose))
+        for purpose, name in (("repeat", ""), ("volume", FROM_VOLUME))
+    }
     decided = {row["image_id"]: row for row in store.rows(study, "consensus")}
-    rows = [*_with_each_other(labels, wanted), *_with_themselves(labels, repeats, wanted)]
+    rows = [*_with_each_other(labels, wanted), *_with_themselves(labels, again, wanted)]
     rows += [*_with_consensus(labels, decided, wanted), *_together(labels, wanted)]
     store.write(study, "agreement", rows)
-    pairs = [row for row in rows if len(set(row["raters"].split(","))) == 2 and CONSENSUS not in row["raters"]]
+    pairs = [row for row in rows if is_of_two_raters(row["raters"])]
     headline = {
         f"{'icc' if row['statistic'] == 'icc' else 'kappa'}_{row['characteristic']}": "undefined"
         if row["value"] is None
@@ -135,10 +141,18 @@ def _with_each_other(labels: Noted, wanted: list[Characteristic]) -> Iterable[di
             yield from _named(compare(*_both(labels[first], labels[second], each.name), each), each, first, second)
 
 
-def _with_themselves(labels: Noted, repeats: Noted, wanted: list[Characteristic]) -> Iterable[dict]:
-    for rater in sorted(repeats.keys() & labels.keys()):
-        for each in wanted:
-            yield from _named(compare(*_both(labels[rater], repeats[rater], each.name), each), each, rater, rater)
+def is_of_two_raters(raters: str) -> bool:
+    """Return whether a cell `raters` of the table names two people who looked at the same three slices."""
+    names = set(raters.split(","))
+    return len(names) == 2 and CONSENSUS not in names and not raters.endswith(FROM_VOLUME)
+
+
+def _with_themselves(labels: Noted, again: dict[str, Noted], wanted: list[Characteristic]) -> Iterable[dict]:
+    for name, noted in again.items():
+        for rater in sorted(noted.keys() & labels.keys()):
+            for each in wanted:
+                pair = _both(labels[rater], noted[rater], each.name)
+                yield from _named(compare(*pair, each), each, rater, f"{rater}{name}")
 
 
 def _with_consensus(labels: Noted, decided: dict[str, dict], wanted: list[Characteristic]) -> Iterable[dict]:

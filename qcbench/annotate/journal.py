@@ -22,7 +22,7 @@ from qcbench.study import Study
 
 Slot = tuple[str, str]
 #: What a rater's page shows again; the other purposes have pages of their own.
-_PURPOSES = ("label", "repeat")
+_PURPOSES = ("label", "repeat", "volume")
 _DEFERRED = "deferred.json"
 
 

@@ -19,7 +19,7 @@ _SITTING_S = 15 * 60
 def by_rater(study: Study) -> list[dict]:
     """Return one row a rater: how far they are and how fast they go.
 
-    Columns are rater, n_images (that they are asked for), n_labelled, n_repeats, n_put_off,
+    Columns are rater, n_images (that they are asked for), n_labelled, n_from_volume, n_repeats, n_put_off,
     n_revisions, share_rejected (0-1), median_seconds an image, labels_per_hour at work,
     hours_left, last_label_at. What cannot be told yet is null.
     """
@@ -86,6 +86,7 @@ def _row(study: Study, rater: str) -> dict:
         "rater": rater,
         "n_images": len(asked),
         "n_labelled": len(current),
+        "n_from_volume": len(store.fold(events, study, purpose="volume")),
         "n_repeats": len(store.fold(events, study, purpose="repeat")),
         "n_put_off": len([slot for slot in deferred_of(study, rater) if slot not in labelled]),
         "n_revisions": sum(label["n_revisions"] for label in current),

@@ -71,15 +71,21 @@ def order(
 def load(study: Study, rater: str) -> list[QueuedImage]:
     """Return the rater's queue as the tables of the study give it; empty before preprocessing.
 
-    Of a study with a sample only the sampled images are queued. Raises StudyError when the study
+    Of a study with a sample only the sampled images are queued. Images of the sub-study `volume_sample` come again
+    after all others, to be labelled from the whole volume. Raises StudyError when the study
     does not know the rater, or when the table that gives the order cannot be followed.
     """
     study.require_rater(rater)
     sampled = set(store.read(study, "sample").column("image_id").to_pylist())
     rows = [row for row in labellable(study) if not sampled or row["image_id"] in sampled]
     if study.order_file is None:
-        return order(rows, rater=rater, repeat_share=study.repeat_share)
-    return _in_given_order(order(rows, rater=rater), study, rater)
+        waiting = order(rows, rater=rater, repeat_share=study.repeat_share)
+    else:
+        waiting = _in_given_order(order(rows, rater=rater), study, rater)
+    again = set(store.read(study, "volume_sample").column("image_id").to_pylist())
+    return waiting + [
+        replace(image, purpose="volume") for image in waiting if image.purpose == "label" and image.image_id in again
+    ]
 
 
 def labellable(study: Study, *columns: str) -> list[dict]:

@@ -14,18 +14,26 @@ from qcbench.errors import UsageError
 from qcbench.study import Study
 from qcbench.summary import Summary
 
+#: The table of a draw: what is labelled at all, and what is labelled once more from the whole volume.
+TABLES = {"label": "sample", "volume": "volume_sample"}
 
-def draw(study: Study, n: int, *, seed: int = 0, stratify: str | None = None) -> Summary:
+
+def draw(study: Study, n: int, *, seed: int = 0, stratify: str | None = None, purpose: str = "label") -> Summary:
     """Draw `n` images for labelling into the table `sample`; from then on raters are asked for these.
 
     Whole participants are drawn in an order that follows from the seed, each that still fits. With
     `stratify`, a column of the catalogue, each of its values gets its share. A sample that exists
-    is kept and added to, so that no rater's work is lost. Raises UsageError when fewer images can
+    is kept and added to, so that no rater's work is lost. With the purpose ``volume``, `n` images of those that are
+    labelled come once more, with the whole volume open: table `volume_sample`. Raises UsageError when fewer images can
     be labelled than are asked for, or fewer are asked for than were drawn before.
     """
     started = time.monotonic()
+    if purpose not in TABLES:
+        raise UsageError(f"images are drawn for {' or '.join(TABLES)}, got {purpose!r}")
     candidates = queue.labellable(study, *filter(None, [stratify]))
-    earlier = store.rows(study, "sample")
+    if purpose == "volume":
+        candidates = _with_a_volume(study, candidates)
+    earlier = store.rows(study, TABLES[purpose])
     drawn_before = {row["image_id"] for row in earlier}
     _refuse_impossible(n, len(candidates), len(earlier))
     left = [row for row in candidates if row["image_id"] not in drawn_before]
@@ -43,7 +51,7 @@ def draw(study: Study, n: int, *, seed: int = 0, stratify: str | None = None) ->
     now = datetime.now(UTC)
     store.upsert(
         study,
-        "sample",
+        TABLES[purpose],
         [
             {"image_id": row["image_id"], "participant_id": row["participant_id"], "seed": seed, "drawn_at": now}
             for row in chosen
@@ -56,6 +64,12 @@ def draw(study: Study, n: int, *, seed: int = 0, stratify: str | None = None) ->
     return Summary(
         stage="sample", done=len(chosen), unchanged=len(earlier), facts=facts, seconds=time.monotonic() - started
     )
+
+
+def _with_a_volume(study: Study, candidates: list[dict]) -> list[dict]:
+    """Return those that raters are asked for anyway and whose volume can be opened."""
+    sampled = {row["image_id"] for row in store.rows(study, "sample")}
+    return [row for row in candidates if row["volume_path"] and (not sampled or row["image_id"] in sampled)]
 
 
 def _refuse_impossible(n: int, n_candidates: int, n_before: int) -> None:

@@ -95,9 +95,11 @@ class Session(Conversation):
 
     def about(self, image: QueuedImage) -> dict:
         """Return the label that counts for an image, as the page shows it; null when it has none."""
+        # Of a hidden repeat nothing is said; that an image is to be labelled from its volume is no secret.
+        seen = {"from_volume": True} if image.purpose == "volume" else {}
         event = self._journal.current(image.slot)
         if event is None:
-            return {"label": None}
+            return {"label": None, **seen}
         label = {
             "event_id": event["event_id"],
             "answers": self._journal.answers(image.slot),
@@ -105,7 +107,7 @@ class Session(Conversation):
             "saved_at": event["saved_at"].isoformat(timespec="seconds"),
             "n_revisions": self._journal.n_revisions(image.slot),
         }
-        return {"label": label}
+        return {"label": label, **seen}
 
     def _defer(self, message: dict) -> list[Outgoing]:
         key = self.known(message.get("key"))

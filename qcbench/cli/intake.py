@@ -68,7 +68,10 @@ def sample(
     n: Annotated[int, typer.Option(help="images, those drawn before included")],
     seed: Annotated[int, typer.Option(help="of the draw")] = 0,
     stratify: Annotated[str | None, typer.Option(help="a column of the catalogue whose values get their share")] = None,
+    purpose: Annotated[
+        str, typer.Option(help="label; or volume: labelled once more from the whole volume, to compare")
+    ] = "label",
     as_json: Json = False,
 ) -> None:
     """Draw which images will be labelled, by participant; without it every image is."""
-    finish(pipeline.sample(study, n=n, seed=seed, stratify=stratify), as_json)
+    finish(pipeline.sample(study, n=n, seed=seed, stratify=stratify, purpose=purpose), as_json)

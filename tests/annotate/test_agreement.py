@@ -97,6 +97,18 @@ def test_hidden_repeats_are_compared_with_the_first_showing(study):
     assert rows_of(study, "motion", "alice,bob") == {}
 
 
+def test_labels_from_three_slices_are_compared_with_those_from_the_whole_volume(study):
+    for number, (slices, volume) in enumerate([(0, 0), (0, 1), (2, 2), (1, 2)]):
+        label(study, "alice", f"image-{number}", graded(slices))
+        label(study, "alice", f"image-{number}", graded(volume), purpose="volume")
+    summary = room.agreement(study)
+    found = rows_of(study, "motion", "alice,alice (volume)")
+    assert (found["percent_agreement"]["value"], found["percent_agreement"]["n"]) == (50, 4)
+    assert found["percent_agreement"]["counts"] == "[[1, 1, 0], [0, 0, 1], [0, 0, 1]]"
+    assert rows_of(study, "motion", "alice,alice") == {}
+    assert summary.facts == {}  # no two raters
+
+
 def test_each_rater_is_measured_against_the_consensus(study):
     for number, (alice, bob) in enumerate([(0, 0), (1, 2), (2, 2), (0, 1)]):
         label(study, "alice", f"image-{number}", graded(alice))

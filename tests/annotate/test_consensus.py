@@ -1,3 +1,4 @@
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import strategies as st
 
 from qcbench import protocol, store
 from qcbench.annotate import consensus as room
+from qcbench.annotate.events import label_event
 from qcbench.annotate.review import ReviewJournal
 
 PROTOCOL = protocol.load("t1w-warehouse")
@@ -45,6 +47,25 @@ def test_the_consensus_is_the_maximum_of_each_characteristic_and_the_tier_follow
 def test_the_order_of_the_raters_does_not_matter(first, second):
     labels = [graded("alice", **first), graded("bob", **second)]
     assert room.combine(labels, PROTOCOL) == room.combine(labels[::-1], PROTOCOL)
+
+
+@given(GRADES, GRADES)
+def test_the_consensus_is_below_no_grade_and_a_consensus_with_itself_stays(first, second):
+    row = room.combine([graded("alice", **first), graded("bob", **second)], PROTOCOL)
+    noted = {name: row[name] for name in first}
+    assert all(noted[name] >= given[name] for name in first for given in (first, second))
+    again = room.combine([graded("alice", **noted), graded("bob", **noted)], PROTOCOL)
+    assert {name: again[name] for name in (*first, "tier")} == {**noted, "tier": row["tier"]}
+
+
+@given(st.lists(st.none() | GRADES, min_size=2, max_size=5))
+def test_raters_who_disagree_on_straight_reject_never_get_a_consensus_by_themselves(verdicts):
+    labels = [
+        label(f"rater-{number}") if grades is None else graded(f"rater-{number}", **grades)
+        for number, grades in enumerate(verdicts)
+    ]
+    row = room.combine(labels, PROTOCOL)
+    assert (row is None) == (len({each is None for each in verdicts}) == 2)
 
 
 def test_two_tier_2_raters_of_different_artefacts_stay_tier_2():
@@ -148,3 +169,42 @@ def test_a_label_revised_after_the_review_reopens_it_unless_the_raters_agree_now
     assert store.stale_consensus(study) == {"b"}
     assert room.consensus(study).facts["waiting_for_joint_review"] == 1
     assert [row["image_id"] for row in store.rows(study, "consensus")] == ["a"]
+
+
+def test_what_is_computed_while_raters_write_is_the_consensus_of_labels_that_are_there(study):
+    """Each table of a race is that of one moment: every row follows from the labels that it names."""
+    images = [f"image-{number:02d}" for number in range(40)]
+
+    def write(rater, grade):
+        log = store.SegmentLog(study.label_folder(rater) / "race", "label_events")
+        for number, image_id in enumerate(images):
+            noted = PROTOCOL.check({**GOOD, "motion": (number + grade) % 3})
+            log.append(
+                label_event(
+                    PROTOCOL,
+                    noted,
+                    rater=rater,
+                    source="rater",
+                    session="race",
+                    sequence=number,
+                    event_id=f"{rater}-{number}",
+                    image_id=image_id,
+                )
+            )
+
+    writers = [threading.Thread(target=write, args=each) for each in (("alice", 0), ("bob", 1))]
+    for writer in writers:
+        writer.start()
+    tables = []
+    while any(writer.is_alive() for writer in writers) or len(tables) < 2:
+        room.consensus(study)
+        tables.append(store.rows(study, "consensus"))
+    room.consensus(study)
+    events = {each["event_id"]: each for rater in ("alice", "bob") for each in store.label_events(study, rater)}
+    for row in (row for table in tables for row in table):
+        labels = [events[event_id] for event_id in row["label_event_ids"]]
+        assert row == {**row, **room.combine(labels, PROTOCOL)}
+    assert len(store.rows(study, "consensus")) == len(images)
+    before = study.table_path("consensus").read_bytes()
+    room.consensus(study)
+    assert study.table_path("consensus").read_bytes() == before

@@ -95,3 +95,31 @@ def test_more_images_than_there_are_is_refused_with_the_number_that_can_be_had(w
 def test_a_column_that_is_none_is_refused_with_the_columns(warehouse):
     with pytest.raises(UsageError, match=r"'town' is no column of the catalogue; it has .*hospital"):
         sampling.draw(warehouse, 5, stratify="town")
+
+
+def with_volumes(study):
+    store.upsert(
+        study, "preprocessed", [{**row, "volume_path": "v.nii.gz"} for row in store.rows(study, "preprocessed")]
+    )
+
+
+def test_a_sub_study_from_the_whole_volume_is_drawn_among_the_sampled_and_comes_last(warehouse):
+    with_volumes(warehouse)
+    sampling.draw(warehouse, 30, seed=3)
+    sampling.draw(warehouse, 10, seed=1, purpose="volume")
+    again = {row["image_id"] for row in store.rows(warehouse, "volume_sample")}
+    waiting = queue.load(warehouse, "alice")
+    assert len(again) == 10 and again < sampled(warehouse)
+    assert {image.image_id for image in waiting[-10:]} == again
+    assert [image.purpose for image in waiting[-11:]] == ["label"] + ["volume"] * 10
+    assert all(image.purpose != "volume" for image in waiting[:-10])
+
+
+def test_an_image_without_a_volume_cannot_be_labelled_from_it(warehouse):
+    with pytest.raises(UsageError, match="no image can be labelled"):
+        sampling.draw(warehouse, 1, purpose="volume")
+
+
+def test_an_unknown_purpose_is_refused(warehouse):
+    with pytest.raises(UsageError, match="label or volume, got 'repeat'"):
+        sampling.draw(warehouse, 1, purpose="repeat")

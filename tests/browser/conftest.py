@@ -42,9 +42,14 @@ def head(seed):
 @pytest.fixture
 def labelling_study(tmp_path):
     """A study of six images with screenshots, whose raters alice and bob have labelled nothing."""
-    study = Study.create(tmp_path / "study", raters=["alice", "bob"])
+    return drawn_study(tmp_path / "study", n=6)
+
+
+def drawn_study(folder, *, n):
+    """Make a study of `n` images with screenshots, whose raters alice and bob have labelled nothing."""
+    study = Study.create(folder, raters=["alice", "bob"])
     catalogue, preprocessed = [], []
-    for number in range(6):
+    for number in range(n):
         stem = f"sub-{number:03d}_ses-M00_T1w"
         path = study.derivatives / f"{stem}.png"
         sha256 = images.save_png(path, head(number))

@@ -1,50 +1,81 @@
 """Two people at two pages settle what they disagree on."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from qcbench import store
 from qcbench.annotate import consensus, queue, review
-from qcbench.annotate.journal import Journal
+from qcbench.study import Study
 from qcbench.widgets import serve
-from tests.browser.conftest import Desk
+from tests.browser.conftest import Desk, drawn_study
 
 pytestmark = pytest.mark.browser
-GOOD = {"gadolinium": False, "motion": 0, "contrast": 1, "noise": 0}
-REJECT = {"straight_reject": True}
 
 
-@pytest.fixture
-def two_desks(chromium, labelling_study):
-    """Alice and bob have labelled all six images and disagree on two; each has a page in a browser of their own."""
-    for rater, rejected in (("alice", {1, 2, 3}), ("bob", {1})):
-        journal = Journal(labelling_study, rater)
-        for number, image in enumerate(sorted(queue.load(labelling_study, "alice"), key=lambda each: each.image_id)):
-            label = labelling_study.protocol.check(REJECT if number in rejected else GOOD)
-            journal.append(event_id=f"{rater}-{number}", slot=image.slot, label=label)
-    consensus.consensus(labelling_study)
+@contextmanager
+def two_pages(chromium, study, notebook):
+    """The pages of alice and bob, each in a browser and from a server of their own."""
     desks, contexts = {}, []
     with (
-        serve.running(labelling_study, rater="alice", notebook="03_review.ipynb") as (alice, _),
-        serve.running(labelling_study, rater="bob", notebook="03_review.ipynb") as (bob, _),
+        serve.running(study, rater="alice", notebook=notebook) as (alice, _),
+        serve.running(study, rater="bob", notebook=notebook) as (bob, _),
     ):
         for name, address in (("alice", alice), ("bob", bob)):
             contexts.append(chromium.new_context(viewport={"width": 1280, "height": 720}))
             desks[name] = Desk(contexts[-1].new_page()).open(address)
         yield desks["alice"], desks["bob"]
         for name, desk in desks.items():
-            desk.picture(f"last-review-{name}")
+            desk.picture(f"last-{notebook[3:9]}-{name}")
             assert desk.went_out == []
         for context in contexts:
             context.close()
 
 
-def test_two_people_settle_two_disagreements_and_the_consensus_is_complete(labelling_study, two_desks):
-    alice, bob = two_desks
-    for desk in two_desks:
+@pytest.fixture
+def study(tmp_path):
+    """Ten images; no hidden repeats, which would make more."""
+    made = drawn_study(tmp_path / "study", n=10)
+    text = (made.folder / "study.toml").read_text()
+    (made.folder / "study.toml").write_text(text.replace("repeat_share = 0.05", "repeat_share = 0"))
+    return Study(made.folder)
+
+
+def label_all(study, desks):
+    """Both raters label all ten images at their pages; they disagree on two."""
+    rejected = {"alice": {"sub-001", "sub-002", "sub-003"}, "bob": {"sub-001"}}
+    for desk, (rater, theirs) in zip(desks, rejected.items(), strict=True):
+        for position, image in enumerate(queue.load(study, rater)):
+            desk.label(position, *("q" if image.image_id[:7] in theirs else "e1sz "))
+        desk.sees(".qc-words-only", "All 10 images are labelled")
+
+
+def test_two_raters_finish_ten_images_and_settle_their_two_disagreements(chromium, study):
+    with two_pages(chromium, study, "02_label.ipynb") as desks:
+        label_all(study, desks)
+    summary = consensus.consensus(study)
+    assert (summary.done, summary.facts["waiting_for_joint_review"]) == (8, 2)
+    with two_pages(chromium, study, "03_review.ipynb") as desks:
+        settle(*desks)
+    assert len(review.events_of(study)) == 6
+    summary = consensus.consensus(study)
+    assert (summary.done, summary.facts["waiting_for_joint_review"]) == (10, 0)
+    decided = {row["image_id"][:7]: row for row in store.rows(study, "consensus")}
+    assert (decided["sub-002"]["motion"], decided["sub-002"]["contrast"], decided["sub-002"]["tier"]) == (1, 1, 2)
+    assert decided["sub-003"]["straight_reject"] is True
+    assert {name for name, row in decided.items() if row["decided_by"] == "review"} == {"sub-002", "sub-003"}
+    assert [label["straight_reject"] for label in store.labels(study, ["bob"])].count(True) == 1
+
+
+def settle(alice, bob):
+    """Go through both disagreements, each person at their own page."""
+    for desk in (alice, bob):
         desk.waits_at(0)
         desk.sees(".qc-position", "disagreement 1 of 2")
+    alice.press("ArrowUp")
+    assert alice.page.locator(".qc-stage").get_attribute("data-seeing") == "zoom"
+    alice.press("Escape")
     assert alice.page.locator(".qc-side").all_inner_texts()[0].startswith("alice\nreject")
     alice.press("q")
     alice.press("Space")
@@ -66,26 +97,15 @@ def test_two_people_settle_two_disagreements_and_the_consensus_is_complete(label
     bob.sees(".qc-standing", "keep: gadolinium no, motion 1")
     bob.press("Space")
     bob.sees(".qc-standing", "Settled by alice and bob")
-    for desk in two_desks:
+    for desk in (alice, bob):
         desk.press("ArrowRight")
         desk.waits_at(1)
     bob.press("q", "Enter")
     alice.sees(".qc-standing", "bob proposes")
     alice.press("Enter")
-    for desk in two_desks:
+    for desk in (alice, bob):
         desk.sees(".qc-done", "all are settled")
     alice.picture("review-settled-1280")
-    assert len(review.events_of(labelling_study)) == 6
-    summary = consensus.consensus(labelling_study)
-    assert (summary.done, summary.facts["waiting_for_joint_review"]) == (6, 0)
-    decided = {row["image_id"][:7]: row for row in store.rows(labelling_study, "consensus")}
-    assert (decided["sub-002"]["motion"], decided["sub-002"]["contrast"], decided["sub-002"]["tier"]) == (1, 1, 2)
-    assert decided["sub-003"]["straight_reject"] is True
-    assert {name: row["decided_by"] for name, row in decided.items() if row["decided_by"] == "review"} == {
-        "sub-002": "review",
-        "sub-003": "review",
-    }
-    assert [label["straight_reject"] for label in store.labels(labelling_study, ["bob"])].count(True) == 1
 
 
 def test_a_study_without_disagreements_says_what_to_do(chromium, labelling_study):

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from qcbench import images, store
+from qcbench.annotate import sampling
 from qcbench.imaging import screenshot
 from qcbench.imaging.geometry import CANONICAL_AFFINE, CANONICAL_SHAPE
 from qcbench.study import Study
@@ -175,3 +176,34 @@ def test_the_volume_is_scrolled_where_the_study_allows_it(voila, desk, drawn, tm
     [display] = displays(study)
     assert display["volume_s"] > 0
     assert desk.went_out == []
+
+
+def test_an_image_of_the_sub_study_comes_last_with_its_volume_open(voila, desk, drawn, tmp_path):
+    study = make_study(tmp_path, drawn, open_volume=False)
+    sampling.draw(study, 1, purpose="volume")
+    desk.open(voila(study))
+    for position in range(3):
+        desk.label(position, *GRADES)
+    desk.waits_at(3)
+    desk.sees(".qc-seeing-told", "volume: z 0 mm")
+    assert in_use(desk) == "volume"
+    desk.press("KeyE", "Digit2", "KeyA", "KeyZ", "Space")
+    desk.sees(".qc-words-only", "All 4 images are labelled")
+    [again] = [event for event in store.label_events(study, "alice") if event["purpose"] == "volume"]
+    assert (again["motion"], json.loads(again["display"])["volume_s"] > 0) == (1, True)
+
+
+def test_help_lists_the_keys_of_seeing_and_the_bar_has_a_button_for_each(voila, desk, drawn, tmp_path):
+    desk.open(voila(make_study(tmp_path, drawn, open_volume=True)))
+    desk.waits_at(0)
+    desk.press("KeyH")
+    for words in ("zoom in", "brighten the air", "loupe, while it is held", "open the volume: arrows go through it"):
+        desk.sees(".qc-dialog dd", words)
+    desk.picture("seeing-help")
+    desk.press("KeyH")
+    desk.page.locator(".qc-head button", has_text="view").click()
+    desk.picture("seeing-bar")
+    desk.page.locator(".qc-seeing-bar button", has_text="brighten the air").click()
+    assert in_use(desk) == "stretch"
+    desk.page.locator(".qc-seeing-bar button", has_text="as everybody sees it").click()
+    assert in_use(desk) == ""

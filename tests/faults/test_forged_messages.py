@@ -203,6 +203,8 @@ json_values = st.recursive(
 )
 KINDS = ["hello", "goto", "painted", "label", "defer", "summary", "ping", "update", "state", "_esm", "__init__"]
 fields = ["key", "event_id", "replaces", "answers", "comment", "reason", "seconds", "display", "position", "missing"]
+KINDS += ["volume", "slices", "exemplars"]
+fields += ["plane", "numbers", "criterion"]
 
 
 messages = st.tuples(st.sampled_from(KINDS), st.dictionaries(st.sampled_from(fields), json_values))

@@ -227,6 +227,22 @@ def test_what_comes_from_tables_is_escaped(tmp_path, filled_once, evil_rows):
     assert all(path.parent in (study.reports, study.reports / "tables", study.reports / "figures") for path in new)
 
 
+def test_it_says_how_many_consensus_rows_a_revised_label_has_made_stale(filled, undrawn):
+    report(filled, show_progress=False)
+    assert "stale" not in written(filled).text["consensus"]
+    [label] = [label for label in store.label_events(filled, "alice") if label["image_id"] == "sub-05_T1w"]
+    revised = {
+        **label,
+        "event_id": "revised",
+        "supersedes": label["event_id"],
+        "reason": "looked again",
+        "sequence": 999,
+    }
+    store.SegmentLog(filled.label_folder("alice") / "later", "label_events").append(revised)
+    report(filled, show_progress=False)
+    assert "because a rater has since revised a label: 1." in written(filled).text["consensus"]
+
+
 def test_a_screenshot_that_is_lost_is_a_failure_of_its_image_alone(filled, undrawn):
     (filled.derivatives / "screenshots" / "sub-05_T1w.png").unlink()
     summary = report(filled, show_progress=False)

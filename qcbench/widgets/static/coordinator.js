@@ -83,6 +83,7 @@ class CoordinatorPage {
       ["rater", (row) => row.rater],
       ["labelled", (row) => `${row.n_labelled} of ${row.n_images}`],
       ["repeats", (row) => number(row.n_repeats)],
+      ["from the volume", (row) => number(row.n_from_volume)],
       ["put off", (row) => number(row.n_put_off)],
       ["changed", (row) => number(row.n_revisions)],
       ["rejected", (row) => percent(row.share_rejected)],
@@ -120,7 +121,7 @@ class CoordinatorPage {
       ["value [95% interval]", interval],
       ["images", (row) => number(row.n)],
     ];
-    return element("section", {}, tableOf("Agreement (higher is better; a rater named twice saw the images again)", columns, rows), this.takeAway("agreement.csv", this.state.agreement));
+    return element("section", {}, tableOf("Agreement (higher is better; a rater named twice saw the images again, or their volume)", columns, rows), this.takeAway("agreement.csv", this.state.agreement));
   }
 
   waiting() {

@@ -166,7 +166,7 @@ class LabellerPage extends LabellerNoting {
   }
 
   help() {
-    this.view.dialogs.toggleHelp(this.protocol, this.view.layout);
+    this.view.dialogs.toggleHelp(this.protocol, this.view.layout, this.view.seeing);
   }
 
   showProgress() {

@@ -98,7 +98,7 @@ class LabellerDialogs {
   }
 
   /** Show the help of every criterion over the picture, or hide it. */
-  toggleHelp(protocol, layout) {
+  toggleHelp(protocol, layout, seeing) {
     if (this.isOpen) return this.close();
     const rows = protocol.criteria.flatMap((criterion) => [
       element("dt", { text: criterion.label }),
@@ -106,6 +106,7 @@ class LabellerDialogs {
       ...criterion.keys.map((code, number) => element("dd", { class: "qc-dim" }, element("kbd", { text: keyName(code, layout) }), ` ${number ? "raises" : "lowers"} it by ${criterion.step}`)),
       ...criterion.choices.filter((choice) => choice.label.includes(": ")).map((choice) => element("dd", { class: "qc-dim", text: `${keyName(choice.key, layout)}: ${criterion.kind === "grade" ? `${choice.value} ` : ""}${choice.label}` })),
     ]);
-    this.open("Help", element("dl", {}, ...rows));
+    const ways = seeing.ways().map(([code, words]) => element("dd", { class: "qc-dim" }, element("kbd", { text: keyName(code, layout) }), ` ${words}`));
+    this.open("Help", element("dl", {}, ...rows, element("dt", { text: "Seeing better" }), element("dd", { text: "Off for every new image, and noted with the label. Mouse: the wheel zooms, dragging moves, Shift and dragging sets the window." }), ...ways));
   }
 }

@@ -7,6 +7,7 @@ const MOST_ZOOM = 8;
 const LOUPE_ZOOM = 3;
 const LOUPE_RADIUS = 120; // CSS pixels
 const AIR_WHITE = 26; // a tenth of white: ghosts and noise in the air become visible
+const WORDS = { zoomIn: "zoom in", zoomOut: "zoom out", darker: "darker; with Shift: black higher", brighter: "brighter; with Shift: black lower", stretch: "brighten the air", openVolume: "open the volume: arrows go through it", loupe: "loupe, while it is held" };
 const WAYS = ["window", "zoom", "stretch", "loupe", "volume"];
 
 // Where the slices of a picture lie, in its pixels (imaging/screenshot.py).
@@ -52,14 +53,21 @@ class Seeing {
   /** Build the buttons; `isFree` says of a key whether the protocol leaves it. Returns code -> action. */
   learn(isFree, layout) {
     this.codes = seeingCodes(isFree);
-    const words = { zoomIn: "zoom in", zoomOut: "zoom out", darker: "darker", brighter: "brighter", stretch: "brighten the air", openVolume: "open the volume" };
-    this.buttons = Object.fromEntries(Object.entries(words).map(([name, text]) => [name, keyButton({ key: this.codes[name] && keyName(this.codes[name], layout), className: "qc-plain", onPress: () => this[name]() }, text)]));
-    const loupe = keyButton({ key: this.codes.loupe && keyName(this.codes.loupe, layout), className: "qc-plain", "aria-pressed": "false", onPress: () => this.holdLoupe(!this.isLoupe) }, "loupe");
+    const { loupe: held, ...pressed } = WORDS;
+    const short = (words) => words.split(/[:;,]/)[0];
+    this.buttons = Object.fromEntries(Object.entries(pressed).map(([name, words]) => [name, keyButton({ key: this.codes[name] && keyName(this.codes[name], layout), className: "qc-plain", onPress: () => this[name]() }, short(words))]));
+    const loupe = keyButton({ key: this.codes.loupe && keyName(this.codes.loupe, layout), className: "qc-plain", "aria-pressed": "false", onPress: () => this.holdLoupe(!this.isLoupe) }, short(held));
     this.buttons.loupe = loupe;
     this.buttons.reset = keyButton({ key: "Esc", className: "qc-plain qc-rest", onPress: () => this.rest() }, "as everybody sees it");
     this.bar.replaceChildren(this.told, ...Object.values(this.buttons));
-    const actions = { ...Object.fromEntries(Object.keys(words).map((name) => [name, (event) => this[name](event)])), loupe: () => this.holdLoupe(true) };
+    const actions = { ...Object.fromEntries(Object.keys(pressed).map((name) => [name, (event) => this[name](event)])), loupe: () => this.holdLoupe(true) };
     return new Map(Object.entries(actions).filter(([name]) => this.codes[name]).map(([name, action]) => [this.codes[name], action]));
+  }
+
+  /** Return key code and words of each way of seeing that has a key here. */
+  ways() {
+    const has = ([name, code]) => code && (name !== "openVolume" || this.about?.has_volume);
+    return Object.entries(this.codes ?? {}).filter(has).map(([name, code]) => [code, WORDS[name]]).concat([["Escape", "as everybody sees it"]]);
   }
 
   /** Keys that may be held down. */
