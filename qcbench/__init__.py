@@ -27,6 +27,8 @@ _HOMES = {
             "simulate",
             "sample",
             "label",
+            "preview",
+            "exemplar",
             "review",
             "coordinate",
             "doctor",

@@ -151,6 +151,18 @@ def read_png(path: Path) -> bytes:
     return content
 
 
+def read_grey(path: Path) -> np.ndarray:
+    """Return a PNG or JPEG picture as uint8 (rows, columns). Raises ImageError when it is none."""
+    import numpy as np
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("L"))
+    except OSError as error:
+        raise ImageError("NOT_A_PICTURE", f"{Path(path).name} cannot be read as a picture: {error}") from error
+
+
 def file_md5(path: Path) -> str:
     """Return the md5 of a file as stored: MRIQC's identifier of an image."""
     with Path(path).open("rb") as file:

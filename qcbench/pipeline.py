@@ -136,6 +136,28 @@ def label(
     serve.serve(Study.of(study), rater=rater, port=port, on_ready=on_ready)
 
 
+def preview(
+    protocol: str,
+    *,
+    pictures: str | Path | None = None,
+    port: int | None = None,
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve the labeller with a protocol on sample pictures until it is interrupted; nothing that is noted is kept."""
+    with _extra("label"):
+        from qcbench.annotate import preview as room
+        from qcbench.widgets import serve
+    with room.study(protocol, Path(pictures) if pictures else None) as study:
+        serve.serve(study, rater=room.RATER, port=port, on_ready=on_ready)
+
+
+def exemplar(study: StudyLike, image_id: str, *, criterion: str, value: str) -> Summary:
+    """Make the picture of an image the exemplar of a choice of the protocol: folder ``exemplars/``."""
+    from qcbench.annotate import exemplars
+
+    return exemplars.put(Study.of(study), image_id, criterion=criterion, value=value)
+
+
 def doctor(study: StudyLike | None = None) -> Checkup:
     """Find out whether labels can be made and kept here; without a study, whether the pages can be served.
 

@@ -6,8 +6,10 @@ Pure: no table, no image, no widget. Shipped are ``t1w-warehouse`` (Bottani et a
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection, Mapping
-from dataclasses import InitVar, asdict, dataclass
+from dataclasses import InitVar, asdict, dataclass, replace
 from pathlib import Path
 
 from qcbench import protocol_file
@@ -70,6 +72,31 @@ class Protocol:
             return (self._folder / picture).read_bytes()
         except OSError as error:
             raise ProtocolError(f"{self._folder / picture} cannot be read: {error.strerror}. Put it back.") from error
+
+    def with_exemplars(self, folder: Path) -> Protocol:
+        """Return the protocol with the pictures of a folder in the place of its own; they are part of its hash.
+
+        A picture is named by `exemplar_name`. Raises ProtocolError for a picture that shows nothing of this protocol.
+        """
+        own = {path.stem: path for path in sorted(folder.glob("*")) if path.suffix.lower() in (".png", ".jpg")}
+        if not own:
+            return self
+        hashed = hashlib.sha256(self.sha256.encode())
+        criteria = []
+        for criterion in self.criteria:
+            choices = []
+            for choice in criterion.choices:
+                path = own.pop(exemplar_name(criterion.name, choice.value), None)
+                choices.append(choice if path is None else replace(choice, exemplar=str(path.absolute())))
+                if path is not None:
+                    hashed.update(f"{path.name}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
+            criteria.append(replace(criterion, choices=tuple(choices)))
+        if own:
+            raise ProtocolError(
+                f"{next(iter(own.values()))} shows nothing of the protocol {self.name}: a picture is named after a "
+                "criterion and a value, e.g. motion-2.png. Rename it, or take it away."
+            )
+        return replace(self, criteria=tuple(criteria), sha256=hashed.hexdigest(), folder=self._folder)
 
     def for_display(self) -> dict:
         """Return the protocol as JSON values for a page; of exemplars only whether there is one."""
@@ -137,6 +164,15 @@ class Protocol:
             if criterion.bands
         }
         return {name: label for name, label in found.items() if label is not None}
+
+
+def exemplar_name(criterion: str, value: Value) -> str:
+    """Return the file name, without its ending, of a study's own exemplar of a choice.
+
+    >>> exemplar_name("motion", 2), exemplar_name("gadolinium", True), exemplar_name("artifacts", "inu")
+    ('motion-2', 'gadolinium-true', 'artifacts-inu')
+    """
+    return f"{criterion}-{value if isinstance(value, str) else json.dumps(value)}"
 
 
 def load(source: str | Path) -> Protocol:

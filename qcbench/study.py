@@ -117,10 +117,15 @@ class Study:
 
     @cached_property
     def protocol(self) -> protocol.Protocol:
-        """The labelling protocol of the study."""
-        if self._protocol_source.endswith(".toml"):
-            return protocol.load(self.folder / self._protocol_source)
-        return protocol.load(self._protocol_source)
+        """The labelling protocol of the study, with the study's own exemplars in the place of the protocol's."""
+        is_own = self._protocol_source.endswith(".toml")
+        loaded = protocol.load(self.folder / self._protocol_source if is_own else self._protocol_source)
+        return loaded.with_exemplars(self.exemplars)
+
+    @property
+    def exemplars(self) -> Path:
+        """The hospital's own exemplars, e.g. motion-2.png for grade 2 of motion."""
+        return self.folder / "exemplars"
 
     @property
     def all_raters(self) -> tuple[str, ...]:

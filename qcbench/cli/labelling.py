@@ -26,6 +26,31 @@ def label(
 
 
 @app.command()
+def preview(
+    protocol: Annotated[str, typer.Argument(metavar="PROTOCOL", help="a shipped protocol or a TOML file")],
+    pictures: Annotated[
+        Path | None, typer.Option(help="a folder of PNG or JPEG files; default: simulated ones")
+    ] = None,
+    port: Port = None,
+) -> None:
+    """Try a protocol on sample pictures; nothing is kept. The first line is the address."""
+    end_with_sigterm()
+    pipeline.preview(protocol, pictures=pictures, port=port, on_ready=print_address)
+
+
+@app.command()
+def exemplar(
+    study: StudyArgument,
+    image_id: Annotated[str, typer.Argument(metavar="IMAGE_ID", help="whose picture")],
+    criterion: Annotated[str, typer.Option(help="e.g. motion")],
+    value: Annotated[str, typer.Option(help="as in the protocol, e.g. 2 or true")],
+    as_json: Json = False,
+) -> None:
+    """Show raters a picture of this study as the example of a grade, in the place of the shipped one."""
+    finish(pipeline.exemplar(study, image_id, criterion=criterion, value=value), as_json)
+
+
+@app.command()
 def review(
     study: StudyArgument,
     reviewer: Annotated[str, typer.Option(help="who reviews; the other reviewer has a page of their own")],
