@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Study": "qcbench.study",
     "Labeller": "qcbench.widgets.labeller",
+    "AttributeMarks": "qcbench.widgets.attributes",
     "Coordinator": "qcbench.widgets.coordinator",
     "Review": "qcbench.widgets.review",
     "Slices": "qcbench.widgets.slices",

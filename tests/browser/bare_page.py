@@ -97,12 +97,13 @@ class BareDesk(Desk):
     def __init__(self, page):
         super().__init__(page)
         self.kernel = None
+        self.widget = Labeller  # whose code and style the page has
         page.route("**/*", lambda route: route.fulfill(content_type="text/html", body=self.html()))
         page.expose_function("toKernel", lambda text: self.kernel.receive(text))
 
     def html(self):
         return (
-            f"<!doctype html><meta charset=utf-8><style>{Labeller._css}</style>"
+            f"<!doctype html><meta charset=utf-8><style>{self.widget._css}</style>"
             f"<body style='margin:0'><div id=cell></div><script>{MODEL}</script>"
         )
 
@@ -111,7 +112,7 @@ class BareDesk(Desk):
         self.kernel = kernel
         self.page.goto(ADDRESS)
         self.page.evaluate(
-            "([code, traits]) => begin(code, traits)", [Labeller._esm, {"theme": theme, "fills_page": fills_page}]
+            "([code, traits]) => begin(code, traits)", [self.widget._esm, {"theme": theme, "fills_page": fills_page}]
         )
         return self
 
