@@ -128,9 +128,12 @@ class _Classifier(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         volumes, labels = batch
-        logits = self(volumes)
-        self._training.append(self._sums(logits.detach(), labels))
-        return weighted_cross_entropy(logits, labels, self.class_weights, norm=self.options.loss_norm)
+        found = self(volumes)
+        # Auxiliary heads add their losses with equal weight; what is told of an epoch is the main one.
+        heads = found if isinstance(found, tuple) else (found,)
+        self._training.append(self._sums(heads[0].detach(), labels))
+        norm = self.options.loss_norm
+        return sum(weighted_cross_entropy(logits, labels, self.class_weights, norm=norm) for logits in heads)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         volumes, labels = batch

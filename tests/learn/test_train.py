@@ -106,4 +106,4 @@ def test_what_cannot_be_trained_is_refused(labelled, study):
     with pytest.raises(UsageError, match="there is no fold 9; the splits have 0, 1, 2"):
         train(labelled, folds=9, **QUICKLY)
     with pytest.raises(UsageError, match="no architecture"):
-        train(labelled, architecture="resnet3d", **QUICKLY)
+        train(labelled, architecture="vgg", **QUICKLY)
