@@ -24,6 +24,7 @@ _HOMES = {
             "init",
             "attributes",
             "ingest",
+            "check_identity",
             "preprocess",
             "simulate",
             "sample",

@@ -24,6 +24,8 @@ from qcbench.summary import Summary
 if TYPE_CHECKING:
     import pandas as pd
 
+    from qcbench.prepare.identity_findings import Checked
+
 StudyLike = Study | str | Path
 
 
@@ -60,6 +62,15 @@ def ingest(
     return warehouse.ingest(
         Study.of(study), Path(source), min_slices=min_slices, min_age=min_age, show_progress=show_progress
     )
+
+
+def check_identity(
+    target: str | Path, *, known: str | Path | None = None, workers: int | None = None, show_progress: bool = True
+) -> Checked:
+    """Return where something of a person may be left in a study, a folder, a file or an archive; never what it is."""
+    with _extra("prepare"):
+        from qcbench.prepare import identity
+    return identity.check_identity(target, known=known, workers=workers, show_progress=show_progress)
 
 
 def preprocess(

@@ -6,12 +6,21 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 
-from qcbench.findings import Checkup
-from qcbench.summary import Summary
+
+class Outcome(Protocol):
+    """What a verb did: prints itself, and knows its exit status."""
+
+    @property
+    def exit_status(self) -> int:
+        """0 done, 1 something failed or was found."""
+
+    def to_json(self) -> dict:
+        """Return it for other programs."""
+
 
 StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="the study folder")]
 Json = Annotated[bool, typer.Option("--json", help="print a machine-readable summary")]
@@ -22,7 +31,7 @@ Task = Annotated[str, typer.Option(help="sr, gadolinium, tier3, tier2, or all")]
 Architecture = Annotated[str, typer.Option(help="the network")]
 
 
-def finish(summary: Summary | Checkup, as_json: bool) -> None:
+def finish(summary: Outcome, as_json: bool) -> None:
     """Print what a verb did and exit with its status."""
     print(json.dumps(summary.to_json(), indent=2) if as_json else summary)
     sys.exit(summary.exit_status)

@@ -36,6 +36,16 @@ def ingest(
     finish(pipeline.ingest(study, source, min_slices=min_slices, min_age=min_age), as_json)
 
 
+@app.command("check-identity")
+def check_identity(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="a study, a folder, a file or an archive")],
+    known: Annotated[Path | None, typer.Option(help="CSV of patients: names, ids, UIDs, days of birth")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell where something of a person may be left, never what it is; exit status 1 if anywhere."""
+    finish(pipeline.check_identity(path, known=known, show_progress=not as_json), as_json)
+
+
 @app.command()
 def preprocess(
     study: StudyArgument,
