@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import header_scan, label_latency, label_saving, preprocessing, simulation, start_up
+from benchmarks import eight_raters, header_scan, label_latency, label_saving, preprocessing, simulation, start_up
 
 
 def main():
@@ -14,6 +14,7 @@ def main():
         start_up.measure,
         label_saving.measure,
         label_latency.measure,
+        eight_raters.measure,
         preprocessing.measure,
         simulation.measure,
         header_scan.measure,

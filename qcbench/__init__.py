@@ -30,6 +30,8 @@ _HOMES = {
             "sample",
             "label",
             "preview",
+            "serve",
+            "write_config",
             "exemplar",
             "review",
             "coordinate",

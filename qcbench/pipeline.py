@@ -147,6 +147,27 @@ def label(
     serve.serve(Study.of(study), rater=rater, port=port, on_ready=on_ready)
 
 
+def serve(
+    study: StudyLike,
+    *,
+    proxy_secret: str | Path,
+    port: int | None = None,
+    socket: str | Path | None = None,
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve all raters of a study behind an authenticating proxy until it is interrupted."""
+    with _extra("label"):
+        from qcbench.widgets import proxied
+    proxied.serve_all(Study.of(study), secret_file=proxy_secret, port=port, socket_path=socket, on_ready=on_ready)
+
+
+def write_config(study: StudyLike, folder: str | Path, *, behind: str) -> list[Path]:
+    """Write the ready configuration of a proxy (nginx, caddy) or of jupyterhub, and the proxy's secret."""
+    with _extra("label"):
+        from qcbench.widgets import deploy
+    return deploy.write(Study.of(study), folder, behind=behind)
+
+
 def preview(
     protocol: str,
     *,
@@ -297,11 +318,11 @@ def evaluate(study: StudyLike, *, show_progress: bool = True) -> Summary:
     return room.evaluate(Study.of(study), show_progress=show_progress)
 
 
-def report(study: StudyLike, *, show_progress: bool = True) -> Summary:
-    """Write tables and figures as one HTML page: ``reports/report.html``."""
+def report(study: StudyLike, *, compare: str | None = None, show_progress: bool = True) -> Summary:
+    """Write tables and figures as one HTML page: ``reports/report.html``; beside the paper's where asked."""
     with _extra("report"):
         from qcbench.report import html
-    return html.report(Study.of(study), show_progress=show_progress)
+    return html.report(Study.of(study), compare=compare, show_progress=show_progress)
 
 
 def table(study: StudyLike, name: str) -> pd.DataFrame:

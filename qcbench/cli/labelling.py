@@ -26,6 +26,28 @@ def label(
 
 
 @app.command()
+def serve(
+    study: StudyArgument,
+    proxy_secret: Annotated[
+        Path | None, typer.Option(help="file, mode 0600, of the secret shared with the proxy")
+    ] = None,
+    socket: Annotated[Path | None, typer.Option(help="unix socket to listen on, in place of a port")] = None,
+    port: Port = None,
+    write_config: Annotated[Path | None, typer.Option(help="write ready configurations into this folder")] = None,
+    behind: Annotated[str, typer.Option(help="for --write-config: nginx, caddy or jupyterhub")] = "nginx",
+) -> None:
+    """Serve all raters of a study behind a proxy that logs them in, or write its configuration."""
+    if write_config:
+        for path in pipeline.write_config(study, write_config, behind=behind):
+            print(path)
+        return
+    if proxy_secret is None:
+        raise UsageError("say --proxy-secret FILE, or --write-config FOLDER to make one with its configuration")
+    end_with_sigterm()
+    pipeline.serve(study, proxy_secret=proxy_secret, port=port, socket=socket, on_ready=print_address)
+
+
+@app.command()
 def preview(
     protocol: Annotated[str, typer.Argument(metavar="PROTOCOL", help="a shipped protocol or a TOML file")],
     pictures: Annotated[

@@ -30,7 +30,7 @@ _HOST = "127.0.0.1"
 _READY_S, _STOP_S = 60.0, 10.0
 
 #: Refuses whatever is not from this address: the template of voila asks a CDN for icons.
-_CONTENT_SECURITY_POLICY = "; ".join(
+CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'self'",
         "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
@@ -42,6 +42,18 @@ _CONTENT_SECURITY_POLICY = "; ".join(
     )
 )
 
+#: No file beside a notebook, no traceback, no template or theme that an address asks for.
+PAGE_SETTINGS = {
+    "template": "qcbench",
+    "file_allowlist": [],
+    "show_tracebacks": False,
+    "strip_sources": True,
+    "theme": "dark",
+    "show_margins": False,
+    "allow_template_override": "NO",
+    "allow_theme_override": "NO",
+}
+
 #: voila's own template without its links to a CDN; a browser that refuses them still looks them up.
 _TEMPLATE = """\
 {%- extends 'voila/templates/lab/index.html.j2' -%}
@@ -50,13 +62,13 @@ _TEMPLATE = """\
 {%- endblock notebook_css -%}
 """
 
-#: Runs voila so that it ends with us, whatever ends us: on Linux the kernel sends it SIGTERM (1 is PR_SET_PDEATHSIG).
-_VOILA = """\
+#: Has a server end with us, whatever ends us: on Linux the kernel sends it SIGTERM (1 is PR_SET_PDEATHSIG).
+ENDS_WITH_US = """\
 import ctypes, runpy, signal, sys
 if hasattr(ctypes.CDLL(None), "prctl"):
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-runpy.run_module("voila", run_name="__main__", alter_sys=True)
 """
+_VOILA = ENDS_WITH_US + 'runpy.run_module("voila", run_name="__main__", alter_sys=True)\n'
 
 #: Notebooks that show what raters must not see of each other.
 FOR_COORDINATORS = ("08_coordinate.ipynb",)
@@ -173,14 +185,26 @@ def running(
 
 def _lay_out(folder: Path, notebook: str, port: int, token: str) -> Path:
     """Write the notebook and voila's settings; the token is in a file, for `ps` shows arguments."""
-    template = folder / "share" / "voila" / "templates" / "qcbench"
-    for part in (folder / "pages", folder / "config", folder / "runtime", template):
+    for part in (folder / "pages", folder / "config", folder / "runtime"):
         part.mkdir(mode=0o700, parents=True)
-    (template / "index.html.j2").write_text(_TEMPLATE, encoding="utf-8")
-    (template / "conf.json").write_text(json.dumps({"base_template": "lab"}), encoding="utf-8")
+    write_template(folder / "share")
     page = folder / "pages" / notebook
     page.write_text(notebook_text(notebook), encoding="utf-8")
-    settings = {
+    (folder / "config" / "voila.json").write_text(json.dumps(settings(folder, port, token)), encoding="utf-8")
+    return page
+
+
+def write_template(share: Path, *, mode: int = 0o700) -> None:
+    """Write voila's template without links to a CDN into a folder of JUPYTER_PATH."""
+    template = share / "voila" / "templates" / "qcbench"
+    template.mkdir(mode=mode, parents=True)
+    (template / "index.html.j2").write_text(_TEMPLATE, encoding="utf-8")
+    (template / "conf.json").write_text(json.dumps({"base_template": "lab"}), encoding="utf-8")
+
+
+def settings(folder: Path, port: int, token: str) -> dict:
+    """Return the settings of a voila that lives in a private folder."""
+    return {
         "Voila": {
             "ip": _HOST,
             "port": port,
@@ -188,23 +212,14 @@ def _lay_out(folder: Path, notebook: str, port: int, token: str) -> Path:
             "token": token,
             "open_browser": False,
             "connection_dir_root": str(folder / "runtime"),
-            "tornado_settings": {"headers": {"Content-Security-Policy": _CONTENT_SECURITY_POLICY}},
+            "tornado_settings": {"headers": {"Content-Security-Policy": CONTENT_SECURITY_POLICY}},
         },
-        "VoilaConfiguration": {
-            "template": "qcbench",
-            "file_allowlist": [],
-            "show_tracebacks": False,
-            "strip_sources": True,
-            "theme": "dark",
-            "show_margins": False,
-        },
+        "VoilaConfiguration": PAGE_SETTINGS,
         # voila never ends the kernel of a closed page; a rater at lunch stays connected and is kept.
         "MappingKernelManager": {"cull_idle_timeout": 3600, "cull_interval": 120, "cull_connected": False},
         # A socket file in a private folder, so that no other account of the host can reach the kernel.
         "KernelManager": {"transport": "ipc"},
     }
-    (folder / "config" / "voila.json").write_text(json.dumps(settings), encoding="utf-8")
-    return page
 
 
 def _environment(folder: Path, study: Study, rater: str | None) -> dict[str, str]:
