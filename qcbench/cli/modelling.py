@@ -81,6 +81,10 @@ def evaluate(study: StudyArgument, as_json: Json = False) -> None:
 
 
 @app.command()
-def report(study: StudyArgument, as_json: Json = False) -> None:
+def report(
+    study: StudyArgument,
+    compare: Annotated[str | None, typer.Option(help="paper: the published numbers beside the study's")] = None,
+    as_json: Json = False,
+) -> None:
     """Write tables and figures as one HTML page."""
-    finish(pipeline.report(study), as_json)
+    finish(pipeline.report(study, compare=compare), as_json)

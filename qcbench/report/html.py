@@ -20,8 +20,9 @@ from markupsafe import Markup
 
 import qcbench
 from qcbench import durable
+from qcbench.errors import UsageError
 from qcbench.parallel import progress
-from qcbench.report import evidence, figures, sections, tables
+from qcbench.report import evidence, figures, relations, sections, tables
 from qcbench.report.blocks import FigureBlock, MissingBlock, Section, TableBlock, WarningBlock
 from qcbench.report.inputs import StudyTables, read_tables
 from qcbench.study import Study
@@ -29,36 +30,47 @@ from qcbench.summary import Summary
 
 SECTIONS = (
     sections.workflow,
+    relations.protocol,
     sections.images,
     sections.preprocessing,
     sections.labels,
     sections.agreement,
     sections.consensus,
+    relations.people,
+    relations.grades,
     sections.examples,
     evidence.splits,
+    relations.architectures,
     evidence.metrics,
+    relations.compared,
     evidence.predictions,
     evidence.provenance,
 )
+#: What a study can be put beside.
+COMPARISONS = {"paper": relations.paper}
 _MANIFEST = "report-files.json"
 #: What reads as a number: 93.76 ± 0.57, 0.88 [0.80, 0.93], 5/6, 99.1 (4 of 5 folds), undefined.
 _NUMBER_LIKE = re.compile(r"(-?[\d,]+(\.\d+)?(e-?\d+)?( ?[±\[(/].*| to \d+)?|undefined.*)$")
 
 
-def report(study: Study | str | Path, *, show_progress: bool = True) -> Summary:
+def report(study: Study | str | Path, *, compare: str | None = None, show_progress: bool = True) -> Summary:
     """Write reports/report.html, and each of its tables as CSV and figures as PNG and SVG beside it.
 
     Nothing but these files is written. Sections whose tables are empty say which command makes
     them. Files that an earlier report wrote and this one has no content for are removed, so that no
     old table lies beside a new page. A screenshot that cannot be read is a failure of its image in
-    the summary and an empty frame on the page. Raises TableError when a table is damaged.
+    the summary and an empty frame on the page. With `compare` "paper", the published numbers stand beside the
+    study's. Raises TableError when a table is damaged, UsageError for another comparison.
     """
+    if compare not in (None, *COMPARISONS):
+        raise UsageError(f"a report can be compared with {', '.join(COMPARISONS)}, got {compare!r}")
+    wanted = (*SECTIONS, *([COMPARISONS[compare]] if compare else []))
     started = time.monotonic()
     study = Study.of(study)
     data = read_tables(study)
     made = []
-    with progress("report", len(SECTIONS) + 1, show=show_progress) as advance:
-        for section in SECTIONS:
+    with progress("report", len(wanted) + 1, show=show_progress) as advance:
+        for section in wanted:
             made.append(section(study, data))
             advance()
         files = dict(_files(made))

@@ -19,6 +19,7 @@ class StudyTables:
     """The tables of one study as DataFrames with nullable dtypes; any of them may be empty.
 
     `run_configs` holds the text of each run's config.json by the run's name: how it was fitted.
+    `architectures` holds one architecture.json by the name and input size of its network.
     """
 
     images: pd.DataFrame
@@ -31,6 +32,7 @@ class StudyTables:
     metrics: pd.DataFrame
     predictions: pd.DataFrame
     run_configs: dict[str, str] = field(default_factory=dict)
+    architectures: dict[str, dict] = field(default_factory=dict)
 
     @property
     def simulated_images(self) -> pd.DataFrame:
@@ -56,11 +58,26 @@ def read_tables(study: Study) -> StudyTables:
 
     Raises TableError when a table or a segment of labels is damaged.
     """
-    names = [entry.name for entry in fields(StudyTables) if entry.name not in ("labels", "run_configs")]
+    names = [
+        entry.name for entry in fields(StudyTables) if entry.name not in ("labels", "run_configs", "architectures")
+    ]
     raters = dict.fromkeys((*study.raters, *study.consensus_raters))
     labels = to_frame(store.labels(study, raters), schema.LABELS)
     configs = {path.parent.name: _on_one_line(path) for path in sorted(study.runs.glob("*/config.json"))}
-    return StudyTables(labels=labels, run_configs=configs, **{name: store.frame(study, name) for name in names})
+    frames = {name: store.frame(study, name) for name in names}
+    return StudyTables(labels=labels, run_configs=configs, architectures=_architectures(study), **frames)
+
+
+def _architectures(study: Study) -> dict[str, dict]:
+    """Return each fitted architecture once; a damaged file is left out, for its run is named in the provenance."""
+    found = {}
+    for path in sorted(study.runs.glob("*/architecture.json")):
+        try:
+            document = json.loads(path.read_text())
+            found[f"{document['name']} {'x'.join(map(str, document['shape']))}"] = document
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return found
 
 
 def _on_one_line(path: Path) -> str:

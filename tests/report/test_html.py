@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from qcbench import store
+from qcbench.errors import UsageError
 from qcbench.report import figures, html
 from qcbench.report.blocks import TableBlock
 from qcbench.report.html import report
@@ -17,14 +18,19 @@ from qcbench.study import Study
 
 ANCHORS = [
     "workflow",
+    "protocol",
     "images",
     "preprocessing",
     "labels",
     "agreement",
     "consensus",
+    "people",
+    "together",
     "examples",
     "splits",
+    "networks",
     "metrics",
+    "compared",
     "predictions",
     "provenance",
 ]
@@ -170,6 +176,10 @@ def test_an_empty_study_says_which_command_makes_what(study):
         "labels": "qcbench label STUDY --rater NAME",
         "agreement": "qcbench agreement STUDY",
         "consensus": "qcbench consensus STUDY",
+        "people": "qcbench consensus STUDY",
+        "together": "qcbench consensus STUDY",
+        "networks": "qcbench train STUDY",
+        "compared": "qcbench predict STUDY",
         "examples": "qcbench consensus STUDY",
         "splits": "qcbench split STUDY",
         "metrics": "qcbench evaluate STUDY",
@@ -323,3 +333,12 @@ def test_a_browser_shows_it_without_asking_for_anything(reported, chromium):
     assert pictures == [True] * 5
     assert wide
     assert len(headings) == len(ANCHORS)
+
+
+def test_the_published_numbers_stand_beside_the_study_s_where_asked(filled, undrawn):
+    report(filled, compare="paper", show_progress=False)
+    page = written(filled)
+    assert "Bottani et al. 2022 and this study" in page.text["paper"]
+    assert ["5, 6", "sr: BA of conv5_fc3", "93.8", "94.0", "0.2"] in page.rows
+    with pytest.raises(UsageError, match="can be compared with paper, got 'mriqc'"):
+        report(filled, compare="mriqc", show_progress=False)
