@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from qcbench import iqm_keys
+
 #: Straight reject and gadolinium are yes/no; the three artefacts are graded 0, 1 or 2.
 GRADED = ("motion", "contrast", "noise")
 CHARACTERISTICS = ("straight_reject", "gadolinium", *GRADED)
@@ -90,6 +92,14 @@ def is_copy(row: Mapping[str, object]) -> bool:
     return bool(row["simulated"] and row["derived_from"]) and row["bids_path"] is None
 
 
+#: Every metric of any modality once; what it means is in `iqm_keys`.
+_IQM_COLUMNS = tuple(
+    Column(name=name, dtype=dtype)
+    for name, dtype in {
+        key.name: key.dtype for modality in iqm_keys.MODALITIES for key in iqm_keys.keys_of(modality)
+    }.items()
+)
+
 IMAGES = TableSchema(
     name="images",
     key=("image_id",),
@@ -116,7 +126,10 @@ IMAGES = TableSchema(
         _text("series_description"),
         _text("body_part"),
         _text("contrast_agent"),
-        _truth("dicom_gadolinium", "the DICOM descriptions speak of an injection"),
+        _truth("dicom_gadolinium", "gado, inj or iv anywhere in the DICOM descriptions, as in the paper"),
+        _truth("described_injection", "the DICOM descriptions say so, denials understood"),
+        _text("study_date", "of the scan, moved by a constant per patient; 1925 or before"),
+        _whole("n_source_files", "files of a DICOM series; it is taken anew when there are more"),
         _text("voxels_sha256", "of the voxels and the affine, so that re-compression is no change"),
         _truth("simulated", "the image was degraded or made by a program", required=True),
         _text("derived_from", "image_id that a simulated image was made from"),
@@ -305,6 +318,23 @@ METRICS = TableSchema(
     ),
 )
 
+IQMS = TableSchema(
+    name="iqms",
+    key=("image_id", "iqm_profile"),
+    columns=(
+        _text("image_id", required=True),
+        _text("modality", required=True, choices=iqm_keys.MODALITIES),
+        _text("iqm_profile", "mriqc-24: MRIQC's definitions; qcbench: independent of the field of view", required=True),
+        _text("reasons", "JSON: key -> why it is null"),
+        _text("template"),
+        _text("template_sha256"),
+        _text("voxels_sha256", "of the image that was measured"),
+        _real("seconds"),
+        _text("error", "why nothing could be measured"),
+        *_IQM_COLUMNS,
+    ),
+)
+
 TABLES = {
     table.name: table
     for table in (
@@ -321,5 +351,6 @@ TABLES = {
         SPLITS,
         PREDICTIONS,
         METRICS,
+        IQMS,
     )
 }
