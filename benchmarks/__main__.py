@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import eight_raters, header_scan, label_latency, label_saving, preprocessing, simulation, start_up
+from benchmarks import conversion, eight_raters, header_scan, label_latency, label_saving, preprocessing, simulation, start_up
 
 
 def main():
@@ -18,6 +18,7 @@ def main():
         preprocessing.measure,
         simulation.measure,
         header_scan.measure,
+        conversion.measure,
     )
     for measure in measures:
         for what, figure, ours, theirs, peer in measure():

@@ -25,6 +25,7 @@ _HOMES = {
             "attributes",
             "ingest",
             "check_identity",
+            "where",
             "preprocess",
             "simulate",
             "sample",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qcbench import store
-from qcbench.errors import MissingExtraError, StudyError
+from qcbench.errors import MissingExtraError, StudyError, UsageError
 from qcbench.findings import Checkup
 from qcbench.study import Study
 from qcbench.summary import Summary
@@ -54,14 +54,40 @@ def attributes(
 
 
 def ingest(
-    study: StudyLike, source: str | Path, *, min_slices: int = 40, min_age: float = 18, show_progress: bool = True
+    study: StudyLike,
+    source: str | Path,
+    *,
+    keep: str | Path | None = None,
+    key: str | Path | None = None,
+    rule: str = "all",
+    participants: str | Path | None = None,
+    min_slices: int = 40,
+    min_age: float = 18,
+    workers: int | None = None,
+    show_progress: bool = True,
 ) -> Summary:
-    """Catalogue a folder of NIfTI files or a BIDS dataset: tables `images`, folder ``bids/``."""
+    """Catalogue images and copy them into the study: table `images`, folder ``bids/``.
+
+    `source` is a folder of NIfTI files or a BIDS dataset; with the marked list `keep` and the `key` that makes
+    pseudonyms it is a DICOM folder or export.
+    """
+    taken = {"min_slices": min_slices, "min_age": min_age, "show_progress": show_progress}
     with _extra("prepare"):
-        from qcbench.prepare import warehouse
-    return warehouse.ingest(
-        Study.of(study), Path(source), min_slices=min_slices, min_age=min_age, show_progress=show_progress
+        from qcbench.prepare import intake, warehouse
+    if keep is None and key is None and participants is None:
+        return warehouse.ingest(Study.of(study), Path(source), **taken)
+    if keep is None or key is None:
+        raise UsageError("DICOM needs the marked list and the key: --keep LIST.csv --key FILE")
+    return intake.ingest(
+        Study.of(study), source, keep=keep, key=key, rule=rule, participants=participants, workers=workers, **taken
     )
+
+
+def where(study: StudyLike, source: str | Path, image_id: str, *, keep: str | Path, key: str | Path) -> list[Path]:
+    """Return the DICOM files that an image was made from, for those who hold the key."""
+    with _extra("prepare"):
+        from qcbench.prepare import intake
+    return intake.where(Study.of(study), source, image_id, keep=keep, key=key)
 
 
 def check_identity(

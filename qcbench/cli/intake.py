@@ -27,13 +27,46 @@ def attributes(
 @app.command()
 def ingest(
     study: StudyArgument,
-    source: Annotated[Path, typer.Argument(help="a folder of NIfTI files or a BIDS dataset")],
+    source: Annotated[
+        Path, typer.Argument(help="NIfTI folder, BIDS dataset; DICOM folder or export with --keep, --key")
+    ],
+    keep: Annotated[Path | None, typer.Option(help="DICOM: the list that a radiologist marked")] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="DICOM: makes the pseudonyms; made when missing, keep a backup")
+    ] = None,
+    rule: Annotated[str, typer.Option(help="all of a series' descriptions must be kept, or any")] = "all",
+    participants: Annotated[Path | None, typer.Option(help="table of age, sex, diagnosis, hospital")] = None,
     min_slices: Annotated[int, typer.Option(help="images with fewer are excluded")] = 40,
     min_age: Annotated[float, typer.Option(help="years; younger participants are excluded where age is known")] = 18,
+    workers: Annotated[int | None, typer.Option(min=1, help="series at a time; default one a core")] = None,
     as_json: Json = False,
 ) -> None:
-    """Catalogue image files and copy them into the study's BIDS dataset."""
-    finish(pipeline.ingest(study, source, min_slices=min_slices, min_age=min_age), as_json)
+    """Catalogue images and copy them into the study's BIDS dataset, without who they are of."""
+    summary = pipeline.ingest(
+        study,
+        source,
+        keep=keep,
+        key=key,
+        rule=rule,
+        participants=participants,
+        min_slices=min_slices,
+        min_age=min_age,
+        workers=workers,
+    )
+    finish(summary, as_json)
+
+
+@app.command()
+def where(
+    study: StudyArgument,
+    source: Annotated[Path, typer.Argument(help="the DICOM folder or export it was ingested from")],
+    image_id: Annotated[str, typer.Argument(metavar="IMAGE_ID")],
+    keep: Annotated[Path, typer.Option(help="the marked list")],
+    key: Annotated[Path, typer.Option(help="the key of the pseudonyms")],
+) -> None:
+    """Name the DICOM files that an image was made from, for those who hold the key."""
+    for file in pipeline.where(study, source, image_id, keep=keep, key=key):
+        print(file)
 
 
 @app.command("check-identity")

@@ -61,6 +61,11 @@ def read_list(path: Path) -> list[dict[str, str]]:
 
     Raises UsageError when the file is no such list, or gives one value two different marks.
     """
+    return [row for _, row in read_numbered(path)]
+
+
+def read_numbered(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Return what `read_list` returns, each row with the line of the file on which it ends."""
     if not path.exists():
         return []
     text = _decoded(path.read_bytes())
@@ -71,24 +76,24 @@ def read_list(path: Path) -> list[dict[str, str]]:
         raise UsageError(
             f"{path} is there and is no list of attributes: it lacks the column {missing[0]!r}. Choose another name."
         )
-    rows: dict[Key, dict[str, str]] = {}
-    for line in _lines(reader, path):
+    rows: dict[Key, tuple[int, dict[str, str]]] = {}
+    for number, line in _lines(reader, path):
         row = {column: spreadsheet.original((value or "").strip()) for column, value in line.items() if column}
-        first = rows.setdefault((row["attribute"], row["value"]), row)
+        _, first = rows.setdefault((row["attribute"], row["value"]), (number, row))
         if first is row:
             continue
         if first["keep"] and row["keep"] and first["keep"] != row["keep"]:
             raise UsageError(
-                f"{path}, line {reader.line_num}: a value of {row['attribute']} is marked a second time, and "
+                f"{path}, line {number}: a value of {row['attribute']} is marked a second time, and "
                 "differently. Delete one of the two rows."
             )
         first.update({column: text for column, text in row.items() if text and not first.get(column)})
     return list(rows.values())
 
 
-def _lines(reader: csv.DictReader, path: Path) -> Iterator[dict]:
+def _lines(reader: csv.DictReader, path: Path) -> Iterator[tuple[int, dict]]:
     try:
-        yield from reader
+        yield from ((reader.line_num, line) for line in reader)
     except csv.Error as error:
         raise UsageError(f"{path} is damaged after line {reader.line_num}: {error}. Choose another name.") from error
 

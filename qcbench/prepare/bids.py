@@ -167,7 +167,8 @@ def write_participants(dataset: Path, rows: Iterable[Mapping[str, object]]) -> N
             person[key] = row.get(key) if known is None else known
     lines = ["participant_id\tage\tsex"]
     for name, person in sorted(people.items()):
-        age = "n/a" if person["age_years"] is None else f"{person['age_years']:g}"
+        # More is an error to the official validator: the few who are older could be told by their age.
+        age = "n/a" if person["age_years"] is None else f"{min(person['age_years'], 89):g}"
         lines.append(f"{name}\t{age}\t{person['sex'] or 'n/a'}")
     durable.write_text(dataset / "participants.tsv", "\n".join(lines) + "\n")
 

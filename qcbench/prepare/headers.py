@@ -7,11 +7,32 @@ import math
 import re
 from collections.abc import Mapping
 
+from qcbench.prepare import words
+
 #: Field strengths that scanners are sold with; 1.494 in a header means 1.5, 2.89 means 3.
 _NOMINAL_TESLA = (0.055, 0.064, 0.2, 0.23, 0.3, 0.35, 0.4, 0.5, 0.55, 0.6, 0.7, 1.0, 1.2, 1.5, 3.0, 4.0, 4.7, 7.0, 9.4)
 _YEARS_IN = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 #: Bottani et al. 2022: an image is "noted as injected" by one of the words gado, inj, iv.
 _INJECTED = re.compile(r"gado|inj|(?<![a-z])iv(?![a-z])", re.IGNORECASE)
+
+#: What a manufacturer's name begins with in headers -> the one name it has here.
+_MANUFACTURERS = {
+    "siemens": "Siemens",
+    "ge": "GE",
+    "general electric": "GE",
+    "philips": "Philips",
+    "toshiba": "Canon",  # renamed in 2018; the machines stayed
+    "canon": "Canon",
+    "hitachi": "Hitachi",
+    "fujifilm": "Fujifilm",
+    "hyperfine": "Hyperfine",
+    "uih": "United Imaging",
+    "united imaging": "United Imaging",
+    "shanghai united imaging": "United Imaging",
+}
+
+#: BIDS tells no age above this one, since few are as old; the catalogue does.
+OLDEST_TOLD_YEARS = 89
 
 #: Sidecar key -> column, taken over as text.
 _TEXTS = {
@@ -61,18 +82,42 @@ def columns(sidecar: Mapping, participant: Mapping) -> dict:
     45.0
     """
     row: dict[str, object] = {column: _text(sidecar.get(key)) for key, column in _TEXTS.items()}
+    row["manufacturer"] = manufacturer(row["manufacturer"])
     row["field_strength_t"] = field_strength_t(sidecar.get("MagneticFieldStrength"))
     age = age_years(sidecar.get("PatientAge"))
     row["age_years"] = age_years(participant.get("age")) if age is None else age
     row["sex"] = sex(sidecar.get("PatientSex")) or sex(participant.get("sex"))
     row["diagnosis"] = _text(participant.get("diagnosis"))
     row["dicom_gadolinium"] = noted_as_injected(row["study_description"], row["series_description"])
+    row["described_injection"] = words.injected(study=row["study_description"], series=row["series_description"])
     return {**row, **_simulation(sidecar.get("QcbenchSimulation"))}
 
 
 def kept(sidecar: Mapping) -> dict:
-    """Return the part of a sidecar that may enter the study: acquisition, never names, dates or identifiers."""
-    return {key: sidecar[key] for key in sidecar if key in _TEXTS or key in _ACQUISITION}
+    """Return the part of a sidecar that may enter the study: acquisition, never names, dates or identifiers.
+
+    The few who are older than 89 could be told by their age.
+    """
+    allowed = {key: sidecar[key] for key in sidecar if key in _TEXTS or key in _ACQUISITION}
+    if (age_years(allowed.get("PatientAge")) or 0) > OLDEST_TOLD_YEARS:
+        allowed["PatientAge"] = f"{OLDEST_TOLD_YEARS:03d}Y"
+    return allowed
+
+
+def acquisition(sidecar: Mapping) -> dict:
+    """Return the part of a sidecar that a machine wrote: how the image was made, and no text of the staff."""
+    return {key: sidecar[key] for key in sidecar if key in _ACQUISITION}
+
+
+def manufacturer(text: str | None) -> str | None:
+    """Return the one name of a manufacturer that headers spell in many ways; an unknown one as it is.
+
+    >>> manufacturer("GE MEDICAL SYSTEMS"), manufacturer("Siemens HealthCare GmbH"), manufacturer("Genesis")
+    ('GE', 'Siemens', 'Genesis')
+    """
+    spelt = " ".join(re.findall(r"[a-z0-9]+", (text or "").lower()))
+    names = [name for start, name in _MANUFACTURERS.items() if re.match(rf"{start}\b", spelt)]
+    return names[0] if names else text
 
 
 def field_strength_t(value: object) -> float | None:

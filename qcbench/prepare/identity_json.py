@@ -239,8 +239,8 @@ def _plain(title: str) -> str:
 
 
 def _is_moved(kind: str, text: str) -> bool:
-    # BIDS: dates that were moved lie in 1925 or before.
-    return kind == DATE and bool(re.match(r"1[0-8]\d\d|19[01]\d|192[0-5]", text)) and "T" in text
+    # BIDS: dates that were moved lie in 1925 or before. Of the 20th century a bare day could be one of birth.
+    return kind == DATE and bool(re.match(r"1[0-8]\d\d-|(19[01]\d|192[0-5])-.*T", text))
 
 
 def _has_words(value: object) -> bool:

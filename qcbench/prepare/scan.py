@@ -13,7 +13,7 @@ import os
 import stat
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,9 @@ _MANY_FILES = 5_000
 _CACHE_FORM = 1
 #: What a first look at a file tells, and by which it is known again.
 Stamp = tuple[int, int]
+#: What makes a series: the values of KEY_COLUMNS.
+Key = tuple
+KEY_COLUMNS = tuple(column for column in dicom_header.COLUMNS if column != "n_frames")
 #: A reason that may pass: such files are opened again next time.
 _TRIED_AGAIN = "UNREADABLE"
 _KILLED = f"{_TRIED_AGAIN}: reading it failed, or killed its process"
@@ -81,13 +84,56 @@ def scan(source: str | Path, *, cache: Path | None = None, workers: int = 1, sho
     return found
 
 
+def key(series: Mapping) -> Key:
+    """Return what a series is known by, from its row in a Scan."""
+    return tuple(series[column] for column in KEY_COLUMNS)
+
+
+def files(source: str | Path, cache: Path, wanted: Collection[Key]) -> dict[Key, list[tuple[str, int, int]]]:
+    """Return the files of the series `wanted` as (path inside the source, size, time of last change), by path.
+
+    From the cache of a scan that has just ended, in one pass: memory holds the files asked for and no others. Files
+    of a folder that have gone or changed since are left out.
+    """
+    source = Path(source).resolve()
+    named: dict[str, tuple[Key, int, int]] = {}
+    with cache.open(encoding="ascii", errors="replace") as lines:
+        next(lines)
+        for line in lines:
+            with contextlib.suppress(LookupError, TypeError, ValueError):
+                _pick(json.loads(line), wanted, named)
+    changed_ns = None if source.is_dir() else source.stat().st_mtime_ns
+    found: dict[Key, list[tuple[str, int, int]]] = {}
+    for path, (series, *stamp) in sorted(named.items()):
+        if tuple(stamp) == (_stamp(f"{source}/{path}") if changed_ns is None else (stamp[0], changed_ns)):
+            found.setdefault(series, []).append((path, *stamp))
+    return found
+
+
+def _pick(outcome: dict, wanted: Collection[Key], named: dict[str, tuple[Key, int, int]]) -> None:
+    """Add the files of a batch that belong to a series wanted; what a later batch says of a file counts."""
+    keys = [key(header) for header in outcome["headers"]]
+    for path, size, changed_ns, number in outcome["files"]:
+        named.pop(path, None)
+        if isinstance(number, int) and keys[number] in wanted:
+            named[path] = (keys[number], size, changed_ns)
+
+
+def _stamp(path: str) -> Stamp | None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
+
+
 def read_batch(row: dict) -> dict:
     """Return what the files of a batch hold: the distinct `headers`, and for each file a number of one or a reason.
 
     `row` has the folder `source` and `files`, a list of relative path, size and time of last change.
     """
     distinct: dict[dicom_header.Raw, int] = {}
-    with _silence():
+    with silence():
         files = [[*stamped, _look(f"{row['source']}/{stamped[0]}", distinct)] for stamped in row["files"]]
         return {"headers": [dicom_header.decoded(raw) for raw in distinct], "files": files}
 
@@ -112,8 +158,8 @@ def _number_or_reason(read: Callable[[int], bytes], distinct: dict[dicom_header.
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Values that do not keep to the standard make pydicom warn and quote them: they could be names."""
+def silence() -> Iterator[None]:
+    """Run without warnings: pydicom warns of values that do not keep to the standard, and quotes them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -183,7 +229,7 @@ def _read_export(source: Path, known: _Cache, stamps: dict[str, Stamp], skipped:
             continue
         stamps[member.name] = (member.size, changed_ns)
         if known.lacks(member.name, stamps[member.name]):
-            with _silence():
+            with silence():
                 files.append([member.name, member.size, changed_ns, _number_or_reason(member.read, distinct)])
         if len(files) == _BATCH_FILES:
             yield {"headers": [dicom_header.decoded(raw) for raw in distinct], "files": files}
@@ -238,11 +284,11 @@ class _Cache:
             number = self._files[path][2]
             if isinstance(number, str):
                 continue
-            *told, n_frames = headers[number].values()
-            if tuple(told) not in rows:
-                rows[tuple(told)] = {**headers[number], "n_files": 0, "n_frames": 0, "sample_path": f"{source}/{path}"}
-            rows[tuple(told)]["n_files"] += 1
-            rows[tuple(told)]["n_frames"] += n_frames
+            told = key(headers[number])
+            if told not in rows:
+                rows[told] = {**headers[number], "n_files": 0, "n_frames": 0, "sample_path": f"{source}/{path}"}
+            rows[told]["n_files"] += 1
+            rows[told]["n_frames"] += headers[number]["n_frames"]
         return sorted(rows.values(), key=lambda row: (row["series_uid"], str(row)))
 
     def _remember(self, outcome: dict) -> None:

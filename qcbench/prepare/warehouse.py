@@ -15,7 +15,7 @@ from pathlib import Path
 
 from qcbench import durable, images, parallel, store
 from qcbench.errors import ImageError, UsageError
-from qcbench.prepare import bids, headers
+from qcbench.prepare import arrivals, bids, headers
 from qcbench.study import Study
 from qcbench.summary import Summary
 
@@ -56,6 +56,7 @@ def ingest(
     new = []
     workers = (os.cpu_count() or 1) if len(rows) >= _MANY_FILES else 1
     with (
+        arrivals.compared(study),
         parallel.local_executor(workers) as executor,
         parallel.progress("ingest", len(rows), show=show_progress) as advance,
         store.collect(study, "images") as table,
@@ -64,7 +65,6 @@ def ingest(
             new.append({**bare[row["image_id"]], **row})
             table.append(new[-1])
             advance()
-    _exclude_copies(study, {row["image_id"] for row in new})
     catalogue = store.rows(study, "images")
     bids.write_participants(study.bids, (row for row in catalogue if row["bids_path"]))
     return _summary(new, catalogue, unchanged=len(files) - len(todo), others=others, began=began)
@@ -90,7 +90,7 @@ def ingest_image(row: dict, *, bids_folder: Path, min_slices: int, min_age: floa
         row |= _voxel_columns(path)
     except ImageError as error:
         return {**row, "error": str(error), "file_md5": _md5_if_readable(path)}
-    row["excluded_reason"] = _too_few_slices(row, min_slices) or _too_young(row, min_age)
+    row["excluded_reason"] = too_few_slices(row, min_slices) or too_young(row, min_age)
     durable.write_bytes(target, path.read_bytes())
     durable.write_text(target.with_name(f"{row['image_id']}.json"), bids.to_json(headers.kept(sidecar)))
     return {**row, "bids_path": f"bids/{target.relative_to(bids_folder).as_posix()}"}
@@ -120,7 +120,8 @@ def _t1w_files(source: Path) -> tuple[list[Path], Counter]:
         found = [source] if source.exists() and source.name.lower().endswith((".nii", ".nii.gz")) else []
     if not found:
         raise UsageError(
-            f"{source} has no NIfTI file (*.nii, *.nii.gz). Give a folder of NIfTI files, a BIDS dataset or one file."
+            f"{source} has no NIfTI file (*.nii, *.nii.gz). Give a folder of NIfTI files, a BIDS dataset or one file; "
+            "for DICOM, give also the list of what to keep, made by: qcbench attributes."
         )
     kinds = {path: bids.parse(bids.stem(path)).suffix for path in found}
     others = Counter(kind for kind in kinds.values() if kind != "T1w")
@@ -199,31 +200,22 @@ def _voxel_columns(path: Path) -> dict:
     }
 
 
-def _too_few_slices(row: dict, min_slices: int) -> str | None:
+def too_few_slices(row: dict, min_slices: int) -> str | None:
+    """Return the reason that excludes an image with too few slices; None when they are enough or not counted."""
+    if row["n_slices"] is None:
+        return None
     few = row["n_slices"] < min_slices
     return f"{row['n_slices']} slices, fewer than {min_slices}" if few else None
 
 
-def _too_young(row: dict, min_age: float) -> str | None:
+def too_young(row: dict, min_age: float) -> str | None:
+    """Return the reason that excludes a person known to be too young; None when they are old enough or unknown."""
     age = row["age_years"]
     return f"{age:g} years old, under {min_age:g}" if age is not None and age < min_age else None
 
 
 def _catalogued(row: dict) -> dict:
     return {key: value for key, value in row.items() if key not in ("folder", "participant")}
-
-
-def _exclude_copies(study: Study, new: set[str]) -> None:
-    """Exclude new images whose voxels another image has; the one catalogued first, then by name, stays."""
-    first: dict[str, str] = {}
-    changed = []
-    usable = [row for row in store.rows(study, "images") if row["voxels_sha256"]]
-    for row in sorted(usable, key=lambda row: (row["image_id"] in new, row["source_path"])):
-        original = first.setdefault(row["voxels_sha256"], row["image_id"])
-        if original != row["image_id"] and row["image_id"] in new and row["excluded_reason"] is None:
-            changed.append({**row, "excluded_reason": f"same voxels as {original}"})
-    if changed:
-        store.upsert(study, "images", changed)
 
 
 def _summary(new: list[dict], catalogue: list[dict], *, unchanged: int, others: Counter, began: float) -> Summary:

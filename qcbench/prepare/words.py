@@ -9,45 +9,46 @@ import re
 import unicodedata
 
 
-def _set(words: str) -> frozenset[str]:
+def as_set(words: str) -> frozenset[str]:
+    """Return the words of a text."""
     return frozenset(words.split())
 
 
 LIKELY, UNLIKELY, UNKNOWN = "likely", "unlikely", ""
 
 #: Sequences that are 3D and T1-weighted by their very name.
-_T1_3D = _set("mprage mpr mpv bravo spgr fspgr irspgr irfspgr efgre tfe tfl ffe vibe lava thrive mp2rage turboflash")
-_HEAD = _set(
+_T1_3D = as_set("mprage mpr mpv bravo spgr fspgr irspgr irfspgr efgre tfe tfl ffe vibe lava thrive mp2rage turboflash")
+_HEAD = as_set(
     "brain head skull cerebral cerebrale encephale encephalique encephalic cerveau crane cranien cranienne tete "
     "neuro neurocrane hippocampe hippocampes dementia demence"
 )
-_OTHER_WEIGHTING = _set(
+_OTHER_WEIGHTING = as_set(
     "t2 t2w t2star flair stir dwi diff diffusion dti adc trace swi swan tof mra angio arm asl pcasl perf perfusion "
     "dsc dce bold fmri irmf ep2d spectro mrs csi fieldmap b0 ciss fiesta drive dp pd"
 )
-_NO_IMAGE = _set(
+_NO_IMAGE = as_set(
     "loc localizer localiser scout survey reperage calibration calib asset screenshot report rapport phoenix shim "
     "mip minip"
 )
-_OTHER_BODY = _set(
+_OTHER_BODY = as_set(
     "spine cspine tspine lspine rachis moelle cervical lombaire lumbar dorsal thorax chest abdomen abdominal pelvis "
     "pelvien bassin knee genou hip hanche shoulder epaule elbow coude wrist poignet hand foot pied ankle cheville "
     "breast sein prostate liver foie kidney rein heart coeur cardiac cardiaque uterus neck cou leg jambe femur "
     "fetal foetal phantom fantome"
 )
 
-_CONTRAST_WORDS = _set(
+_CONTRAST_WORDS = as_set(
     "iv gd gbca ce pdc contrast contraste rehausse rehaussement enhanced enhancement dotarem gadovist clariscan "
     "prohance multihance magnevist omniscan artirem elucirem"
 )
-_WITH = _set("avec with w av post apres after plus")
-_WITHOUT = _set("sans ss without wo no non not pas ni nor avant before pre absence perhaps")
-_AND = _set("et and puis then ampersand slash")
+_WITH = as_set("avec with w av post apres after plus")
+_WITHOUT = as_set("sans ss without wo no non not pas ni nor avant before pre absence perhaps")
+_AND = as_set("et and puis then ampersand slash")
 #: After the agent: "injection : non", "gado refuse".
-_DENIED = _set("non no none not aucun aucune refus refuse refusee refused")
+_DENIED = as_set("non no none not aucun aucune refus refuse refusee refused")
 #: "stade IV", "IVth ventricle", "phase contrast" speak of no injection.
-_NUMBERED = _set("stade stage grade type ventricule ventricle nerf nerve classe class")
-_CONTRAST_OF = _set("phase high low soft")
+_NUMBERED = as_set("stade stage grade type ventricule ventricle nerf nerve classe class")
+_CONTRAST_OF = as_set("phase high low soft")
 #: What stands at either end of a word without a space.
 _GLUE = re.compile(r"^(?:[23]d|t[12]w?)(?=[a-z0-9])|(?<=[a-z0-9])(?:[23]d|t[12]w?)$")
 _FURTHEST_WORDS = 4

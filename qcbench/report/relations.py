@@ -96,7 +96,7 @@ def grades(study: Study, data: StudyTables) -> Section:
     )
     columns = {
         "dicom_gadolinium": "gado, inj or iv anywhere in a description (the paper's rule)",
-        "dicom_injected": "words of an injection, and no word against it",
+        "described_injection": "words of an injection, and no word against it",
     }
     for column, rule in columns.items():
         if column in data.images and data.images[column].notna().any():

@@ -96,3 +96,8 @@ def test_a_dataset_describes_itself(tmp_path):
     assert content["DatasetType"] == "derivative"
     assert content["GeneratedBy"][0]["Name"] == "qcbench"
     assert {"Name", "BIDSVersion"} <= set(content)
+
+
+def test_no_age_above_89_is_in_the_table_of_participants(tmp_path):
+    bids.write_participants(tmp_path, [{"participant_id": "sub-1", "age_years": 93.5, "sex": "F"}])
+    assert (tmp_path / "participants.tsv").read_text().splitlines()[1] == "sub-1\t89\tF"

@@ -40,6 +40,7 @@ def test_a_sidecar_fills_the_catalogue():
         "body_part": "HEAD",
         "contrast_agent": "DOTAREM",
         "dicom_gadolinium": True,
+        "described_injection": True,
         "simulated": True,
         "derived_from": "sub-01_T1w",
     }
@@ -91,3 +92,35 @@ def test_ages_are_years(value, years):
 )
 def test_words_of_an_injection_are_found(text, noted):
     assert headers.noted_as_injected(text) is noted
+
+
+@pytest.mark.parametrize(
+    ("spelt", "name"),
+    [
+        ("SIEMENS", "Siemens"),
+        ("Siemens Healthineers", "Siemens"),
+        ("GE MEDICAL SYSTEMS", "GE"),
+        ("GE Healthcare", "GE"),
+        ("GEMS", "GEMS"),
+        ("Philips Medical Systems", "Philips"),
+        ("TOSHIBA_MEC", "Canon"),
+        ("CANON_MEC", "Canon"),
+        ("UIH", "United Imaging"),
+        ("Nobody Ltd", "Nobody Ltd"),
+        (None, None),
+    ],
+)
+def test_a_manufacturer_has_one_name(spelt, name):
+    assert headers.manufacturer(spelt) == name
+
+
+def test_no_age_above_89_is_in_a_sidecar():
+    assert headers.kept({"PatientAge": "094Y"}) == {"PatientAge": "089Y"}
+    assert headers.kept({"PatientAge": "089Y"}) == {"PatientAge": "089Y"}
+    assert headers.kept({"PatientAge": "018M"}) == {"PatientAge": "018M"}
+
+
+def test_what_a_machine_wrote_holds_no_text_of_the_staff():
+    assert headers.acquisition({"EchoTime": 0.003, "StudyDescription": "x", "ImageComments": "x"}) == {
+        "EchoTime": 0.003
+    }

@@ -198,3 +198,9 @@ def test_a_list_that_names_nobody_is_refused(tmp_path, content):
 def test_a_target_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UsageError, match="is not there"):
         checked(Path(tmp_path) / "nowhere")
+
+
+def test_a_date_that_was_moved_before_1900_accuses_nobody_and_one_of_birth_does(tmp_path):
+    (tmp_path / "scans.tsv").write_text("image\tstudy_date\nsub-1\t1862-01-04\n")
+    (tmp_path / "people.tsv").write_text("person\tbirth_date\nsub-1\t1922-01-04\n")
+    assert {finding.file for finding in identity.check(tmp_path, show_progress=False)} == {"people.tsv"}

@@ -443,3 +443,37 @@ def test_names_of_any_bytes_survive_the_cache(tmp_path):
     again = quiet(tmp_path / "tree", cache=cache)
     assert (again.series, again.n_read) == (rows, 0)
     assert all(json.loads(line) for line in cache.read_text().splitlines())
+
+
+def listed(source, cache, **wanted):
+    found = quiet(source, cache=cache)
+    keys = {room.key(row) for row in found.series if all(row[name] == value for name, value in wanted.items())}
+    return {key: [name for name, *_ in files] for key, files in room.files(source, cache, keys).items()}
+
+
+def test_the_files_of_a_series_are_listed_and_no_others(tmp_path):
+    first = write(tmp_path / "tree" / "a", seed=1)
+    other = Description(study="s", series="T2", protocol="p", body_part="BRAIN")
+    write(tmp_path / "tree" / "b", seed=2, description=other)
+    found = listed(tmp_path / "tree", tmp_path / "scan.jsonl", series_description="T1 MPRAGE SAG")
+    assert list(found.values()) == [sorted(f"a/{path.name}" for path in first)]
+
+
+def test_files_that_have_gone_or_changed_since_are_not_listed(tmp_path):
+    files = write(tmp_path / "tree")
+    cache = tmp_path / "scan.jsonl"
+    quiet(tmp_path / "tree", cache=cache)
+    edit(files[0], SeriesDescription="another series")
+    (old,) = {room.key(row) for row in quiet(tmp_path / "tree").series if row["n_files"] == 2}
+    files[1].unlink()
+    assert [name for name, *_ in room.files(tmp_path / "tree", cache, {old})[old]] == [files[2].name]
+    (new,) = (names for names in listed(tmp_path / "tree", cache, series_description="another series").values())
+    assert new == [files[0].name]
+
+
+def test_the_members_of_a_series_are_listed(tmp_path):
+    write(tmp_path / "tree", seed=1)
+    export = packed(tmp_path / "tree", tmp_path / "export.tar.gz")
+    (names,) = listed(export, tmp_path / "scan.jsonl").values()
+    assert len(names) == 3
+    assert all(name.startswith("export/") for name in names)
