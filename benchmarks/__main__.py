@@ -3,7 +3,16 @@
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import conversion, eight_raters, header_scan, label_latency, label_saving, preprocessing, simulation, start_up
+from benchmarks import (
+    conversion,
+    eight_raters,
+    header_scan,
+    label_latency,
+    label_saving,
+    preprocessing,
+    simulation,
+    start_up,
+)
 
 
 def main():

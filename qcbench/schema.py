@@ -1,6 +1,6 @@
 """Columns, dtypes and vocabularies of every table, and nothing else.
 
-Pure: only the standard library is imported, so that every other module may import this one.
+Pure: only the standard library (and `iqm_keys`, as pure) is imported, so that every other module may import this one.
 `store` turns these descriptions into parquet. A missing value is null, never a sentinel;
 every table may hold further columns, but the ones listed here are always present.
 """
