@@ -84,7 +84,9 @@ def evaluate(study: StudyArgument, as_json: Json = False) -> None:
 def report(
     study: StudyArgument,
     compare: Annotated[str | None, typer.Option(help="paper: the published numbers beside the study's")] = None,
+    safe: Annotated[bool, typer.Option("--safe", help="aggregates alone, small cells hidden: may leave")] = False,
+    threshold: Annotated[int, typer.Option(help="with --safe: counts under it are hidden")] = 10,
     as_json: Json = False,
 ) -> None:
     """Write tables and figures as one HTML page."""
-    finish(pipeline.report(study, compare=compare), as_json)
+    finish(pipeline.report(study, compare=compare, safe=safe, threshold=threshold), as_json)

@@ -73,8 +73,8 @@ def report(study: Study | str | Path, *, compare: str | None = None, show_progre
         for section in wanted:
             made.append(section(study, data))
             advance()
-        files = dict(_files(made))
-        page = render(study, data, made, files).encode()
+        files = dict(files_of(made))
+        page = render(head(study, data), made, files).encode()
         files["report.html"] = page
         n_written = _write(study, files)
         advance()
@@ -105,7 +105,7 @@ def _unreadable(made: list[Section]) -> dict[str, str]:
     return {image_id: reason for block in blocks for image_id, reason in block.unreadable.items()}
 
 
-def render(study: Study, data: StudyTables, made: list[Section], files: dict[str, bytes]) -> str:
+def render(head: dict[str, object], made: list[Section], files: dict[str, bytes]) -> str:
     """Return the page as HTML; `files` holds the figures' bytes by their names in the reports folder."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("qcbench.report"),
@@ -121,7 +121,7 @@ def render(study: Study, data: StudyTables, made: list[Section], files: dict[str
     environment.tests["warning"] = lambda block: isinstance(block, WarningBlock)
     style = environment.loader.get_source(environment, "style.css")[0]
     return environment.get_template("report.html").render(
-        head=head(study, data),
+        head=head,
         sections=made,
         style=Markup(style),  # noqa: S704  our own file, not a table's content
         grid=grid,
@@ -157,13 +157,13 @@ def head(study: Study, data: StudyTables) -> dict[str, object]:
     }
 
 
-def simulated_sentence(data: StudyTables) -> str:
+def simulated_sentence(data: StudyTables, *, with_names: bool = True) -> str:
     """Return what is simulated in the study, in one line; an empty text when nothing is."""
     if not data.is_simulated:
         return ""
     n_images, raters = len(data.simulated_images), data.simulated_raters
     what = [f"{n_images} of {len(data.images)} images"] if n_images else []
-    what += [f"the raters {', '.join(raters)}"] if raters else []
+    what += [f"the raters {', '.join(raters)}" if with_names else "raters"] if raters else []
     subject = " and ".join((["images"] if n_images else []) + (["raters"] if raters else []))
     title = f"Simulated {subject.replace(' and ', ' and simulated ')}" if subject else "Simulated labels or images"
     sentence = f"{title}: the numbers say nothing about real scans."
@@ -221,7 +221,7 @@ def _data_uri(block: FigureBlock, files: dict[str, bytes]) -> str:
     return f"data:{kind};base64,{content}"
 
 
-def _files(made: list[Section]) -> Iterator[tuple[str, bytes]]:
+def files_of(made: list[Section]) -> Iterator[tuple[str, bytes]]:
     """Yield the name below the reports folder and the bytes of each table and figure."""
     for section in made:
         for block in section.blocks:

@@ -1,0 +1,87 @@
+import re
+
+import pytest
+
+from qcbench import store
+from qcbench.errors import QcbenchError, UsageError
+from qcbench.report import safe
+from qcbench.report.inputs import read_tables
+from qcbench.report.leaks import leaks
+
+
+@pytest.fixture
+def identifying(filled):
+    """A study whose catalogue and labels say a lot about people."""
+    rows = store.rows(filled, "images")
+    for number, row in enumerate(rows):
+        row["hospital"] = f"Clinique Sainte-Planted {number % 3}"
+        row["source_path"] = f"/pacs/DUPONT^JEAN/{1900 + number}-01-02/scan{number}.nii.gz"
+        row["series_description"] = "T1 MPRAGE for Mme Martin"
+        row["diagnosis"] = "planted diagnosis"
+    store.write(filled, "images", rows)
+    return filled
+
+
+def files_of(study, **options):
+    return safe.made(study, read_tables(study), **options)
+
+
+def test_nothing_of_anybody_is_in_it(identifying):
+    files = files_of(identifying, compare="paper")
+    whole = "\n".join(content.decode() for content in files.values())
+    for planted in ("DUPONT", "Planted", "Martin", "planted", "sub-", "tilted", "alice", "bob", "2026-", "<img"):
+        assert planted not in whole, planted
+    assert "Task sr" in whole
+    assert "rater 1" not in whole  # agreement rests on fewer than 10 images here
+    assert "&lt;10" in whole
+
+
+@pytest.mark.parametrize(
+    ("planted", "found"),
+    [
+        (b"<p>sub-05_T1w</p>", "a value of image_id"),
+        (b"<p>Clinique Sainte-Planted 1</p>", "a value of hospital"),
+        (b"<p>12/03/2021</p>", "a date"),
+        (b"<p title='2024-05-06'></p>", "a date"),
+        (b"<p>rater ALICE</p>", "the name of a rater"),
+        (b"<p>tilted</p>", "a comment of a rater"),
+        (b"<img src='x.png'>", "a picture"),
+        (b"<table><tr><th>Images</th></tr><tr><td>7</td></tr></table>", "a count under 10 in row 1, column 'Images'"),
+    ],
+)
+def test_the_checker_finds_what_is_planted_back(identifying, planted, found):
+    data = read_tables(identifying)
+    files = files_of(identifying)
+    assert leaks(files, identifying, data) == []
+    files["report.html"] = files["report.html"].replace(b"</main>", planted + b"</main>")
+    assert [what for what in leaks(files, identifying, data) if found in what]
+
+
+def test_a_small_count_in_a_csv_file_is_found(identifying):
+    files = files_of(identifying)
+    files["tables/classes.csv"] = b"Class,Images\nSR,3\n"
+    assert "tables/classes.csv: a count under 10" in leaks(files, identifying, read_tables(identifying))[0]
+
+
+def test_it_is_not_written_when_the_checker_finds_something(identifying, monkeypatch):
+    monkeypatch.setattr(safe, "leaks", lambda *arguments, **options: ["report.html: a date"])
+    with pytest.raises(QcbenchError, match=r"report\.html: a date"):
+        safe.report_that_may_leave(identifying)
+    assert not (identifying.reports / "safe").exists()
+
+
+def test_it_lies_beside_the_report_and_an_old_table_does_not_stay(identifying):
+    old = identifying.reports / "safe" / "tables" / "old.csv"
+    old.parent.mkdir(parents=True)
+    old.write_text("x")
+    summary = safe.report_that_may_leave(identifying)
+    assert (identifying.reports / "safe" / "report.html").is_file()
+    assert not old.exists()
+    assert summary.facts["hidden under"] == 10
+    with pytest.raises(UsageError, match="under 3 hides nobody"):
+        safe.report_that_may_leave(identifying, threshold=1)
+
+
+def test_ages_of_single_people_are_not_in_it(identifying):
+    page = files_of(identifying)["report.html"].decode()
+    assert not re.search(r"± [\d.]+ \[", page)
