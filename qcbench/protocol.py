@@ -1,7 +1,8 @@
 """The labelling protocol: criteria, keys, wording and the tier rule, read from TOML.
 
 Pure: no table, no image, no widget. Shipped are ``t1w-warehouse`` (Bottani et al. 2022, section
-2.4) and ``mriqc`` (the rating widget of MRIQC's reports); a study may name another file.
+2.4), the same in French as ``t1w-warehouse-fr``, and ``mriqc`` (the rating widget of MRIQC's reports);
+a study may name another file.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ class TierRule:
 class Protocol:
     """What raters note and how the tier follows from it; a protocol may have no tier.
 
-    Keys are values of KeyboardEvent.code. `sha256` is that of the file's bytes; where there are
-    exemplars, of their pictures too. `folder` is where they lie, and no field: it is nobody's business.
+    `language` is what the pages speak; name and version say what is noted, in whatever language.
+    `reasons` are offered when a label is changed. Keys are values of KeyboardEvent.code; where
+    `exemplar_keys` is None the page finds a free one. `sha256` is that of the file's bytes; where there
+    are exemplars, of their pictures too. `folder` is where they lie, and no field: it is nobody's business.
     """
 
     name: str
@@ -48,6 +51,9 @@ class Protocol:
     defer_keys: tuple[str, ...] = protocol_file.ACTIONS["defer"]
     goto_keys: tuple[str, ...] = protocol_file.ACTIONS["goto"]
     help_keys: tuple[str, ...] = protocol_file.ACTIONS["help"]
+    exemplar_keys: tuple[str, ...] | None = None
+    language: str = protocol_file.LANGUAGES[0]
+    reasons: tuple[str, ...] = protocol_file.REASONS["en"]
     folder: InitVar[Path | None] = None
 
     def __post_init__(self, folder: Path | None) -> None:

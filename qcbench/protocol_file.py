@@ -15,6 +15,15 @@ from qcbench.toml_lines import Table
 
 #: What a rater does besides choosing; the first two must have a key, the others have these by default.
 ACTIONS = {"commit": None, "back": None, "defer": ("KeyF",), "goto": ("KeyJ",), "help": ("KeyH",)}
+#: The languages that the pages speak; the first one where the file names none.
+LANGUAGES = ("en", "fr")
+#: Why a label is changed, where the file gives no reasons: one digit key each.
+REASONS = {
+    "en": ("wrong key", "looked again", "seen others like it", "rule made clear"),
+    "fr": ("erreur de touche", "image revue", "autres cas vus", "règle précisée"),
+}
+#: A reason is picked by a digit key from 1, and stands on a button.
+_MOST_REASONS, _LONGEST_REASON = 9, 60
 
 
 def read(path: Path) -> dict:
@@ -39,6 +48,8 @@ class _Reader:
 
     def read(self, content: bytes) -> dict:
         found: dict = {name: self._top.text(name) for name in ("name", "version", "title")}
+        found["language"] = self._language()
+        found["reasons"] = self._reasons(REASONS[found["language"]])
         criteria = CriteriaReader(self._keys)
         self._criteria = criteria.found
         for entry in self._top.tables("criteria", called="criterion"):
@@ -46,6 +57,8 @@ class _Reader:
         keys = self._top.table("keys")
         for action, usual in ACTIONS.items():
             found[f"{action}_keys"] = self._action(keys, action, usual)
+        examples = self._action(keys, "exemplars", ())
+        found["exemplar_keys"] = examples if keys.has("exemplars") else None
         keys.finish()
         found["tier_criteria"] = found["tier_rules"] = ()
         if self._top.has("tier"):
@@ -57,6 +70,29 @@ class _Reader:
         pictures = [choice["exemplar"] for each in self._criteria.values() for choice in each["choices"]]
         found["sha256"] = _sha256(content, self._top.path.parent, pictures)
         return {**found, "criteria": tuple(self._criteria.values())}
+
+    def _language(self) -> str:
+        language = self._top.text("language", default=LANGUAGES[0])
+        if language not in LANGUAGES:
+            raise self._top.wrong(
+                f"language must be one of {', '.join(LANGUAGES)}, which the pages speak; got {language!r}", "language"
+            )
+        return language
+
+    def _reasons(self, usual: tuple[str, ...]) -> tuple[str, ...]:
+        reasons = self._top.texts("reasons", default=usual)
+        if not 1 <= len(reasons) <= _MOST_REASONS:
+            raise self._top.wrong(
+                f"reasons must be 1 to {_MOST_REASONS} texts, one for each digit key; got {len(reasons)}", "reasons"
+            )
+        for number, reason in enumerate(reasons):
+            if not reason.strip() or len(reason) > _LONGEST_REASON:
+                raise self._top.wrong(
+                    f"a reason must be a text of 1 to {_LONGEST_REASON} characters, got {reason!r}", "reasons", number
+                )
+            if reason in reasons[:number]:
+                raise self._top.wrong(f"reasons has {reason!r} twice; once is enough", "reasons", number)
+        return reasons
 
     def _action(self, keys: Table, action: str, usual: tuple[str, ...] | None) -> tuple[str, ...]:
         codes = keys.texts(action) if usual is None else keys.texts(action, default=usual)

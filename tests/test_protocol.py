@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcbench import protocol, schema
+from qcbench import protocol, schema, store
 from qcbench.errors import LabelError, ProtocolError
 
 PROTOCOL = protocol.load("t1w-warehouse")
@@ -171,6 +171,30 @@ def test_choices_may_stand_inline_over_lines_or_as_tables_of_their_own(tmp_path)
         ('back = ["Backspace"]', 'back = ["Backspace"]\nundo = ["KeyU"]', 7, "'undo' is no entry of [keys]"),
         ('title = "Blur"', 'title = "Blur"\nauthor = "us"', 4, "'author' is no entry of the file"),
         ('name = "tilt"', 'name = "tilt"\nends_lable = true', 26, "'ends_lable' is no entry of criterion 3"),
+        # language and reasons
+        (
+            'title = "Blur"',
+            'title = "Blur"\nlanguage = "de"',
+            4,
+            "language must be one of en, fr, which the pages speak",
+        ),
+        ('title = "Blur"', 'title = "Blur"\nlanguage = 1', 4, "language of the file must be a text, got 1"),
+        (
+            'title = "Blur"',
+            'title = "Blur"\nreasons = []',
+            4,
+            "reasons must be 1 to 9 texts, one for each digit key; got 0",
+        ),
+        (
+            'title = "Blur"',
+            'title = "Blur"\nreasons = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]',
+            4,
+            "reasons must be 1 to 9 texts, one for each digit key; got 10",
+        ),
+        ('title = "Blur"', 'title = "Blur"\nreasons = ["a",\n " "]', 5, "a text of 1 to 60 characters, got ' '"),
+        ('title = "Blur"', f'title = "Blur"\nreasons = ["{"a" * 61}"]', 4, "a text of 1 to 60 characters, got 'aaa"),
+        ('title = "Blur"', 'title = "Blur"\nreasons = ["a", "a"]', 4, "reasons has 'a' twice"),
+        ('title = "Blur"', 'title = "Blur"\nreasons = "a"', 4, "reasons of the file must be a list, got 'a'"),
         # criteria
         ('kind = "yes_no"', 'kind = "score"', 10, "kind must be one of yes_no, grade, level, flags, text, got 'score'"),
         ('name = "tilt"', 'name = "comment"', 25, "'comment' is a column of the tables already"),
@@ -211,6 +235,12 @@ def test_choices_may_stand_inline_over_lines_or_as_tables_of_their_own(tmp_path)
             'back = ["Backspace"]\ngoto = ["KeyH"]',
             4,
             "KeyH is given twice, to 'goto' (line 7) and to 'help'",
+        ),
+        (
+            'back = ["Backspace"]',
+            'back = ["Backspace"]\nexemplars = ["KeyG", "KeyX"]',
+            7,
+            "KeyX is given twice, to choice 2 of criterion 3 (line 35) and to 'exemplars'",
         ),
         ('key = "KeyQ"', 'key = "q"', 13, "must be a KeyboardEvent.code, got 'q'; the key Q is \"KeyQ\""),
         ('commit = ["Space"]', 'commit = ["1"]', 5, "got '1'; the key 1 is \"Digit1\""),
@@ -271,6 +301,45 @@ def test_keys_of_the_page_are_the_usual_ones_unless_the_file_says_otherwise(tmp_
         ("KeyJ",),
         (),
     )
+
+
+def test_the_key_of_the_examples_is_the_page_s_choice_unless_the_file_says_otherwise(tmp_path):
+    assert PROTOCOL.for_display()["exemplar_keys"] is None
+    for written, keys in (('["KeyG", "KeyP"]', ("KeyG", "KeyP")), ("[]", ())):
+        own = load_with(tmp_path, 'back = ["Backspace"]', f'back = ["Backspace"]\nexemplars = {written}')
+        assert own.for_display()["exemplar_keys"] == keys
+
+
+def test_a_file_that_names_no_language_is_english_and_reasons_follow_the_language(tmp_path):
+    assert (PROTOCOL.language, PROTOCOL.reasons[0]) == ("en", "wrong key")
+    french = load_with(tmp_path, 'title = "Blur"', 'title = "Flou"\nlanguage = "fr"')
+    assert (french.for_display()["language"], french.reasons[0]) == ("fr", "erreur de touche")
+    own = load_with(tmp_path, 'title = "Blur"', 'title = "Flou"\nlanguage = "fr"\nreasons = ["relu", "après avis"]')
+    assert own.for_display()["reasons"] == ("relu", "après avis")
+
+
+def without_words(rules):
+    """A protocol as JSON values without what is read by a person, and without its hash."""
+    shown = rules.for_display()
+    entries = [shown, *shown["criteria"], *shown["tier_rules"]]
+    entries += [choice for criterion in shown["criteria"] for choice in criterion["choices"]]
+    for entry in entries:
+        for name in ("title", "label", "help", "wording", "language", "reasons", "sha256"):
+            entry.pop(name, None)
+    return shown
+
+
+def test_the_french_protocol_is_the_english_one_in_other_words():
+    french = protocol.load("t1w-warehouse-fr")
+    assert without_words(french) == without_words(PROTOCOL)
+    assert french.exemplars == PROTOCOL.exemplars
+    assert french.read_exemplar("motion", 2) == PROTOCOL.read_exemplar("motion", 2)
+    assert (french.language, french.sha256 == PROTOCOL.sha256) == ("fr", False)
+    words = [[each.label, each.help] for each in french.criteria]
+    assert words[0][0] == "Rejet d'emblée"
+    assert all(text for pair in words for text in pair)
+    event = {"protocol": french.name, "protocol_version": french.version}
+    assert store.is_of_protocol(event, PROTOCOL)
 
 
 def with_exemplar(tmp_path, name="soft.png", content=PNG):

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import traitlets
+
 from qcbench.annotate.session import Session
 from qcbench.errors import QcbenchError
+from qcbench.protocol_file import LANGUAGES
 from qcbench.study import Study
 from qcbench.widgets.identity import refuse_another
 from qcbench.widgets.transport import Transport, static_text
@@ -14,6 +17,8 @@ from qcbench.widgets.transport import Transport, static_text
 #: Joined in this order: a class is extended after it is there.
 _MODULES = (
     "transport.js",
+    "words_french.js",
+    "words.js",
     "stopwatch.js",
     "walk.js",
     "grading.js",
@@ -48,13 +53,17 @@ class Labeller(Transport):
     _esm = static_text(*_MODULES)
     _css = static_text("labeller.css")
 
+    language = traitlets.Enum(LANGUAGES, default_value=LANGUAGES[0], read_only=True).tag(sync=True)
+
     def __init__(self, study: Study | str | Path, *, rater: str, theme: str = "dark") -> None:
         super().__init__(theme=theme)
         self.problem: str | None = None
         self._session: Session | None = None
         try:
+            opened = Study.of(study)
+            self.set_trait("language", opened.protocol.language)  # what is wrong from here on is told in it
             refuse_another(rater)
-            self._session = Session.open(Study.of(study), rater)
+            self._session = Session.open(opened, rater)
         except QcbenchError as error:
             self.problem = str(error)
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import traitlets
+
 from qcbench.annotate.review_session import ReviewSession
 from qcbench.errors import QcbenchError
+from qcbench.protocol_file import LANGUAGES
 from qcbench.study import Study
 from qcbench.widgets.identity import refuse_another
 from qcbench.widgets.transport import Transport, static_text
@@ -23,6 +26,8 @@ class Review(Transport):
 
     _esm = static_text(
         "transport.js",
+        "words_french.js",
+        "words.js",
         "grading.js",
         "labeller_pictures.js",
         "labeller_dialogs.js",
@@ -35,13 +40,17 @@ class Review(Transport):
     )
     _css = static_text("labeller.css", "review.css")
 
+    language = traitlets.Enum(LANGUAGES, default_value=LANGUAGES[0], read_only=True).tag(sync=True)
+
     def __init__(self, study: Study | str | Path, *, reviewer: str, theme: str = "dark") -> None:
         super().__init__(theme=theme)
         self.problem: str | None = None
         self._session: ReviewSession | None = None
         try:
+            opened = Study.of(study)
+            self.set_trait("language", opened.protocol.language)  # what is wrong from here on is told in it
             refuse_another(reviewer)
-            self._session = ReviewSession.open(Study.of(study), reviewer)
+            self._session = ReviewSession.open(opened, reviewer)
         except QcbenchError as error:
             self.problem = str(error)
 

@@ -1,9 +1,11 @@
 // What the answers amount to, by the protocol: what is asked, what is unset, which tier, the same again. Pure.
 // The kernel checks every label by the same rules (criteria.py, protocol.py); here they are for the eye.
 
+/** Verdicts are in English unless the page gives `say`, the function that knows its language. */
 class Grading {
-  constructor(protocol) {
+  constructor(protocol, say = inEnglish) {
     this.protocol = protocol;
+    this.say = say;
     this.byName = new Map(protocol.criteria.map((criterion) => [criterion.name, criterion]));
   }
 
@@ -68,7 +70,8 @@ class Grading {
     const { label, only_when } = this.byName.get(name);
     const [condition, values] = only_when;
     const criterion = this.byName.get(condition);
-    return `${label} is asked only when ${criterion.label.toLowerCase()} is ${values.map((value) => wordsOf(criterion, value)).join(" or ")}.`;
+    const answers = values.map((value) => wordsOf(criterion, value)).join(t(" or "));
+    return t("{label} is asked only when {criterion} is {answers}.", { label, criterion: criterion.label.toLowerCase(), answers });
   }
 
   /** The criteria without which the label is not whole. */
@@ -86,14 +89,15 @@ class Grading {
   /** The tier and the rule that gave it, or what is still missing; without tiers, where the first level lies. */
   verdict(answers) {
     const ended = this.ended(answers) && Object.keys(answers).find((name) => this.endsLabel(name));
-    if (ended) return [this.byName.get(ended).label, this.protocol.tier_rules.length ? "no grades, no tier" : "nothing else is noted"];
+    if (ended) return [this.byName.get(ended).label, this.protocol.tier_rules.length ? this.say("no grades, no tier") : this.say("nothing else is noted")];
     const unset = this.unset(answers);
-    const missing = unset.length ? `not set: ${this.names(unset)}` : "";
-    if (!this.protocol.tier_rules.length) return [this.bandOfFirst(answers) ?? (missing ? "Not complete" : "Complete"), missing || "complete"];
-    if (this.protocol.tier_criteria.some((name) => answers[name] === undefined)) return ["Tier –", missing];
+    const missing = unset.length ? this.say("not set: {names}", { names: this.names(unset) }) : "";
+    const whole = missing ? this.say("Not complete") : this.say("Complete");
+    if (!this.protocol.tier_rules.length) return [this.bandOfFirst(answers) ?? whole, missing || this.say("complete")];
+    if (this.protocol.tier_criteria.some((name) => answers[name] === undefined)) return [this.say("Tier {tier}", { tier: "–" }), missing];
     const worst = Math.max(...this.protocol.tier_criteria.map((name) => answers[name]));
     const rule = this.protocol.tier_rules.find((each) => worst >= each.when_any_at_least);
-    return [`Tier ${rule.tier}`, rule.wording];
+    return [this.say("Tier {tier}", { tier: rule.tier }), rule.wording];
   }
 
   /** The name of the band of the first level that has bands, "–" while it is unset; undefined without such a level. */
@@ -112,8 +116,22 @@ class Grading {
       const criterion = this.byName.get(name);
       return `${(criterion?.label ?? name).toLowerCase()} ${criterion ? wordsOf(criterion, value) : value}`;
     });
-    return [...noted, ...(comment ? [`“${comment}”`] : [])].join(", ");
+    return [...noted, ...(comment ? [quoted(comment)] : [])].join(", ");
   }
+}
+
+function inEnglish(sentence, values = {}) {
+  return sentence.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}
+
+/** A label's words before the colon, and those behind it, which explain them. */
+function wordAndRest(label) {
+  const [word, ...rest] = label.split(/\s*: /);
+  return [word, rest.join(": ")];
+}
+
+function quoted(words) {
+  return t("“{words}”", { words });
 }
 
 function isEqual(value, other) {
@@ -148,9 +166,9 @@ function levelText({ step }, value) {
 
 /** One answer in a word or two: "2 severe", "no", "3.10", "head motion + coil failure". */
 function wordsOf(criterion, value) {
-  const word = (each) => (criterion.choices.find((choice) => choice.value === each)?.label ?? String(each)).split(": ")[0];
-  if (criterion.kind === "level") return levelText(criterion, value);
+  const word = (each) => wordAndRest(criterion.choices.find((choice) => choice.value === each)?.label ?? String(each))[0];
+  if (criterion.kind === "level") return numeral(levelText(criterion, value));
   if (criterion.kind === "flags") return value.map(word).join(" + ");
-  if (criterion.kind === "text") return `“${value}”`;
+  if (criterion.kind === "text") return quoted(value);
   return criterion.kind === "grade" ? `${value} ${word(value)}` : word(value);
 }

@@ -53,7 +53,7 @@ class LabellerPage extends LabellerNoting {
     this.stopwatch.listen(signal);
     this.view.seeing.listen(signal);
     this.transport.start();
-    this.view.words("Loading the queue");
+    this.view.words(t("Loading the queue"));
     this.lookAgain();
     this.timers = [
       setInterval(() => this.lookAgain(), LOOK_AGAIN_MS),
@@ -90,7 +90,7 @@ class LabellerPage extends LabellerNoting {
     else if (content.kind === "problem") {
       this.problem = content.why;
       this.root.classList.add("qc-problem");
-      this.view.words("Nothing can be labelled here", content.why);
+      this.view.words(t("Nothing can be labelled here"), told(content.why));
     }
   }
 
@@ -104,7 +104,7 @@ class LabellerPage extends LabellerNoting {
   async meet(state) {
     this.stage = "meeting";
     this.protocol = state.protocol;
-    this.grading = new Grading(state.protocol);
+    this.grading = new Grading(state.protocol, t);
     const layout = navigator.keyboard?.getLayoutMap?.().catch(() => null);
     const printed = await Promise.race([layout, new Promise((resolve) => setTimeout(resolve, 300))]);
     this.view.build(this.grading, state.rater, printed);
@@ -113,7 +113,7 @@ class LabellerPage extends LabellerNoting {
     const n = await this.safekeeping.takeOver(state.desk);
     if (n === 0) return this.begin(state);
     this.stage = "resending";
-    this.view.words(n === 1 ? "Saving a label of an earlier page" : `Saving ${n} labels of an earlier page`);
+    this.view.words(tn("Saving a label of an earlier page", "Saving {n} labels of an earlier page", n));
     this.showStatus();
   }
 
@@ -131,7 +131,7 @@ class LabellerPage extends LabellerNoting {
   }
 
   onRefused(why) {
-    if (this.deferring.size) this.view.say(`Put off on this page only: ${why}.`);
+    if (this.deferring.size) this.view.say(t("Put off on this page only: {why}.", { why: told(why) }));
     this.deferring.clear();
   }
 
@@ -190,10 +190,11 @@ class LabellerPage extends LabellerNoting {
   troubleContext(refused) {
     const ours = refused && this.sent.get(refused.event_id);
     const { answers, comment } = refused?.messages.at(-1) ?? {};
-    const noted = refused && !ours ? `a label of an earlier page (${this.grading.inWords(answers, comment)})` : "";
+    const noted = refused && !ours ? t("a label of an earlier page ({noted})", { noted: this.grading.inWords(answers, comment) }) : "";
     const key = this.protocol ? keyName(codesOf(this.protocol, "back_keys")[0], this.view.layout) : "";
-    const act = ours ? "to note it again" : "to set it aside";
-    return { whose: ours ? `image ${ours.position + 1}` : noted, back: refused ? `${key} (back) ${act}` : `Press ${key} (back)`, keeps: this.safekeeping.keeps, isBeginning: this.stage === "resending" };
+    const act = ours ? t("Press {key} (back) to note it again.", { key }) : t("Press {key} (back) to set it aside.", { key });
+    const back = refused ? act : t("Press {key} (back) and begin without the first.", { key });
+    return { whose: ours ? t("image {number}", { number: ours.position + 1 }) : noted, back, keeps: this.safekeeping.keeps, isBeginning: this.stage === "resending" };
   }
 
   /** What was left behind is saved or refused: the walk is another one now. */
@@ -204,15 +205,16 @@ class LabellerPage extends LabellerNoting {
 
   showSummary(counts) {
     if (!this.isAtEnd()) return;
-    const lines = Object.entries(counts).map(([name, count]) => `${name}: ${count}`);
-    const title = counts.waiting ? `The end, with ${counts.waiting} without a label` : `All ${this.walk.total} images are labelled`;
-    this.view.words(title, ...lines, "Thank you. You may close this page, or go back and look again.");
+    const lines = Object.entries(counts).map(([name, count]) => t("{name}: {count}", { name: told(name), count }));
+    const title = counts.waiting ? t("The end, with {waiting} without a label", counts) : t("All {total} images are labelled", this.walk);
+    this.view.words(title, ...lines, t("Thank you. You may close this page, or go back and look again."));
   }
 }
 
 export default {
   render({ model, el }) {
-    const root = element("div", { ...OWN_KEYS, class: "qc-labeller", tabindex: "0", role: "application", "aria-label": "label images" });
+    speak(model.get("language"));
+    const root = element("div", { ...OWN_KEYS, class: "qc-labeller", tabindex: "0", role: "application", lang: language, "aria-label": t("label images") });
     root.dataset.theme = model.get("theme");
     root.classList.toggle("qc-fills-page", model.get("fills_page"));
     el.replaceChildren(root);

@@ -1,7 +1,5 @@
 // The small dialogs over the picture: why a label changes, which image to go to, what was set aside, help.
 
-const REASONS = ["wrong key", "looked again", "seen others like it", "rule made clear"];
-
 class LabellerDialogs {
   constructor(root) {
     this.root = root;
@@ -39,44 +37,44 @@ class LabellerDialogs {
   }
 
   /** Ask why a label changes; a digit picks a common reason, anything else is typed. */
-  askReason(answer) {
+  askReason(reasons, answer) {
     const give = (reason) => {
       this.close();
       answer(reason);
     };
     const pick = (event, input) => {
-      const reason = input.value === "" && REASONS[Number(/^Digit(\d)$/.exec(event.code)?.[1]) - 1];
+      const reason = input.value === "" && reasons[Number(/^Digit(\d)$/.exec(event.code)?.[1]) - 1];
       if (reason) give(reason);
       return reason;
     };
-    const input = this.field({ onEnter: give, onKey: pick, maxlength: "200", class: "qc-reason", "aria-label": "reason", placeholder: "or type it, then Enter" });
+    const input = this.field({ onEnter: give, onKey: pick, maxlength: "200", class: "qc-reason", "aria-label": t("reason"), placeholder: t("or type it, then Enter") });
     this.open(
-      "Why the change?",
-      element("strong", { text: "Why the change?" }),
-      ...REASONS.map((reason, number) => keyButton({ key: String(number + 1), className: "qc-plain", onPress: () => give(reason) }, reason)),
+      t("Why the change?"),
+      element("strong", { text: t("Why the change?") }),
+      ...reasons.map((reason, number) => keyButton({ key: String(number + 1), className: "qc-plain", onPress: () => give(reason) }, reason)),
       input,
-      keyButton({ key: "Esc", className: "qc-plain", onPress: () => this.close() }, "do not change it"),
+      keyButton({ key: keyName("Escape"), className: "qc-plain", onPress: () => this.close() }, t("do not change it")),
     );
     input.focus();
   }
 
   /** Ask for the number of an image, counted from 1. */
   askNumber(total, answer) {
-    const told = element("span", { class: "qc-told", role: "status", "aria-live": "polite", text: `1 to ${total}` });
+    const shown = element("span", { class: "qc-told", role: "status", "aria-live": "polite", text: t("1 to {total}", { total }) });
     const go = (text) => {
       const number = /^\d+$/.test(text) ? Number(text) : 0;
-      if (number < 1 || number > total) return void (told.textContent = `There are images 1 to ${total}.`);
+      if (number < 1 || number > total) return void (shown.textContent = t("There are images 1 to {total}.", { total }));
       this.close();
       answer(number - 1);
     };
-    const input = this.field({ onEnter: go, class: "qc-number", inputmode: "numeric", maxlength: "7", "aria-label": "number of the image" });
+    const input = this.field({ onEnter: go, class: "qc-number", inputmode: "numeric", maxlength: "7", "aria-label": t("number of the image") });
     this.open(
-      "Go to an image",
-      element("strong", { text: "Go to image" }),
+      t("Go to an image"),
+      element("strong", { text: t("Go to image") }),
       input,
-      keyButton({ key: "Enter", className: "qc-plain", onPress: () => go(input.value.trim()) }, "go"),
-      keyButton({ key: "Esc", className: "qc-plain", onPress: () => this.close() }, "stay here"),
-      told,
+      keyButton({ key: keyName("Enter"), className: "qc-plain", onPress: () => go(input.value.trim()) }, t("go")),
+      keyButton({ key: keyName("Escape"), className: "qc-plain", onPress: () => this.close() }, t("stay here")),
+      shown,
     );
     input.focus();
   }
@@ -85,16 +83,16 @@ class LabellerDialogs {
   listAside(entries, { sendAgain, throwAway }) {
     const rows = entries.flatMap(({ event_id, when, noted, why }) => [
       element("dt", { text: when }),
-      element("dd", {}, noted, element("div", { class: "qc-dim", text: `not saved: ${why}` })),
+      element("dd", {}, noted, element("div", { class: "qc-dim", text: t("not saved: {why}", { why: told(why) }) })),
       element(
         "dd",
         { class: "qc-acts" },
-        keyButton({ className: "qc-plain", onPress: () => sendAgain(event_id) }, "try again"),
-        keyButton({ className: "qc-plain", onPress: () => throwAway(event_id) }, "throw away"),
+        keyButton({ className: "qc-plain", onPress: () => sendAgain(event_id) }, t("try again")),
+        keyButton({ className: "qc-plain", onPress: () => throwAway(event_id) }, t("throw away")),
       ),
     ]);
-    const title = rows.length ? "Set aside: these labels are kept in this browser, and are not saved" : "Nothing is set aside";
-    this.open("Labels set aside", element("strong", { text: title }), element("dl", { class: "qc-aside-list" }, ...rows));
+    const title = rows.length ? t("Set aside: these labels are kept in this browser, and are not saved") : t("Nothing is set aside");
+    this.open(t("Labels set aside"), element("strong", { text: title }), element("dl", { class: "qc-aside-list" }, ...rows));
   }
 
   /** Show the help of every criterion over the picture, or hide it. */
@@ -103,10 +101,20 @@ class LabellerDialogs {
     const rows = protocol.criteria.flatMap((criterion) => [
       element("dt", { text: criterion.label }),
       element("dd", { text: criterion.help }),
-      ...criterion.keys.map((code, number) => element("dd", { class: "qc-dim" }, element("kbd", { text: keyName(code, layout) }), ` ${number ? "raises" : "lowers"} it by ${criterion.step}`)),
-      ...criterion.choices.filter((choice) => choice.label.includes(": ")).map((choice) => element("dd", { class: "qc-dim", text: `${keyName(choice.key, layout)}: ${criterion.kind === "grade" ? `${choice.value} ` : ""}${choice.label}` })),
+      ...criterion.keys.map((code, number) => element("dd", { class: "qc-dim" }, element("kbd", { text: keyName(code, layout) }), ` ${this.stepWords(criterion, number)}`)),
+      ...criterion.choices.filter((choice) => wordAndRest(choice.label)[1]).map((choice) => element("dd", { class: "qc-dim", text: this.choiceWords(criterion, choice, layout) })),
     ]);
     const ways = seeing.ways().map(([code, words]) => element("dd", { class: "qc-dim" }, element("kbd", { text: keyName(code, layout) }), ` ${words}`));
-    this.open("Help", element("dl", {}, ...rows, element("dt", { text: "Seeing better" }), element("dd", { text: "Off for every new image, and noted with the label. Mouse: the wheel zooms, dragging moves, Shift and dragging sets the window." }), ...ways));
+    const mouse = t("Off for every new image, and noted with the label. Mouse: the wheel zooms, dragging moves, Shift and dragging sets the window.");
+    this.open(t("Help"), element("dl", {}, ...rows, element("dt", { text: t("Seeing better") }), element("dd", { text: mouse }), ...ways));
+  }
+
+  choiceWords({ kind }, { key, value, label }, layout) {
+    return t("{key}: {choice}", { key: keyName(key, layout), choice: kind === "grade" ? `${value} ${label}` : label });
+  }
+
+  stepWords({ step }, number) {
+    const by = { step: numeral(String(step)) };
+    return number ? t("raises it by {step}", by) : t("lowers it by {step}", by);
   }
 }

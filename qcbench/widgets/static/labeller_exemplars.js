@@ -88,7 +88,7 @@ class Exemplars {
 /** The lower half of the stage; the picture that is graded shrinks into the upper one. */
 class ExemplarPanel {
   constructor() {
-    this.box = element("div", { class: "qc-exemplars", role: "group", "aria-label": "examples", hidden: true });
+    this.box = element("div", { class: "qc-exemplars", role: "group", "aria-label": t("examples"), hidden: true });
   }
 
   get isOpen() {
@@ -108,7 +108,7 @@ class ExemplarPanel {
     );
     const shown = criterion.choices.filter((choice) => choice.has_exemplar);
     const figures = shown.map((choice) => this.figure(criterion, choice, pictures.get(choice.value), answer, view.layout));
-    const none = element("p", { class: "qc-no-exemplars", text: `${criterion.label}: this protocol has no example pictures of it.` });
+    const none = element("p", { class: "qc-no-exemplars", text: t("{label}: this protocol has no example pictures of it.", { label: criterion.label }) });
     const grid = element("div", { class: "qc-figures" }, ...figures);
     grid.style.setProperty("--columns", Math.ceil(shown.length / (shown.length > 5 ? 2 : 1)));
     this.box.replaceChildren(element("div", { class: "qc-tabs" }, ...tabs), shown.length ? grid : none);
@@ -118,6 +118,6 @@ class ExemplarPanel {
   figure(criterion, { key, value, label }, picture, answer, layout) {
     const grade = criterion.kind === "grade" ? `${value} ` : "";
     const caption = element("figcaption", {}, element("kbd", { text: keyName(key, layout) }), element("span", {}, element("b", { text: grade }), label));
-    return element("figure", { "aria-current": String(holds(answer, value)) }, picture ?? element("div", { class: "qc-to-come", text: "The picture is to come" }), caption);
+    return element("figure", { "aria-current": String(holds(answer, value)) }, picture ?? element("div", { class: "qc-to-come", text: t("The picture is to come") }), caption);
   }
 }

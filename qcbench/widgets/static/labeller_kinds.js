@@ -29,12 +29,12 @@ class CriterionBox {
   }
 
   choice({ key, label, value }, role) {
-    const [word, ...rest] = label.split(": ");
+    const [word, rest] = wordAndRest(label);
     const text = element("span", { class: "qc-word" }, element("b", { text: this.criterion.kind === "grade" ? `${value} ` : "" }), word);
     return keyButton(
       { key: keyName(key, this.layout), className: "qc-choice", title: label, role, "aria-checked": "false", onPress: () => this.choose(value) },
       element("span", { class: "qc-mark", "aria-hidden": "true" }),
-      element("span", { class: "qc-words" }, text, rest.length ? element("small", { text: rest.join(": ") }) : null),
+      element("span", { class: "qc-words" }, text, rest ? element("small", { text: rest }) : null),
     );
   }
 
@@ -46,7 +46,7 @@ class CriterionBox {
     box.classList.toggle("qc-idle", isIdle && !criterion.ends_label);
     box.classList.toggle("qc-differs", differs);
     box.classList.remove("qc-missing");
-    state.textContent = differs ? `was ${this.beforeWord(earlier)}` : isAsked ? this.stateWord({ value, isMissing, isIdle }) : "not asked";
+    state.textContent = differs ? t("was {answer}", { answer: this.beforeWord(earlier) }) : isAsked ? this.stateWord({ value, isMissing, isIdle }) : t("not asked");
     for (const { button, value: each } of this.buttons) {
       button.setAttribute("aria-checked", String(holds(value, each)));
       button.setAttribute("aria-disabled", String(!isAsked));
@@ -58,12 +58,12 @@ class CriterionBox {
   showValue() {}
 
   stateWord({ isMissing }) {
-    return isMissing ? "not set" : "";
+    return isMissing ? t("not set") : "";
   }
 
   /** The earlier answer, short enough to stand beside the name of its criterion. */
   beforeWord(earlier) {
-    if (earlier === undefined) return "unset";
+    if (earlier === undefined) return t("unset");
     return this.criterion.kind === "grade" ? String(earlier) : wordsOf(this.criterion, earlier);
   }
 }
@@ -76,7 +76,7 @@ function holds(answer, value) {
 class ChoiceBox extends CriterionBox {
   constructor(...given) {
     super(...given);
-    const hint = this.criterion.ends_label ? element("small", { class: "qc-hint", text: "saved at once, no grades" }) : null;
+    const hint = this.criterion.ends_label ? element("small", { class: "qc-hint", text: t("saved at once, no grades") }) : null;
     this.make("radiogroup", this.criterion.ends_label ? "qc-ends" : "", ...this.choices("radio"), hint);
   }
 }
@@ -91,12 +91,12 @@ class FlagsBox extends CriterionBox {
 
   stateWord({ value, isMissing, isIdle }) {
     if (isMissing || isIdle) return super.stateWord({ isMissing });
-    return value ? `${value.length} noted` : "none";
+    return value ? t("{n} noted", { n: value.length }) : t("none");
   }
 
   beforeWord(earlier) {
-    if (!earlier) return "none";
-    return earlier.length === 1 ? wordsOf(this.criterion, earlier) : `${earlier.length} of them`;
+    if (!earlier) return t("none");
+    return earlier.length === 1 ? wordsOf(this.criterion, earlier) : t("{n} of them", { n: earlier.length });
   }
 }
 
@@ -105,14 +105,16 @@ class LevelBox extends CriterionBox {
   constructor(...given) {
     super(...given);
     const { minimum, maximum, step, keys, label } = this.criterion;
-    const stepper = (number, sign, does) => {
+    const stepper = (number, sign, does, by) => {
       const key = keys[number] && keyName(keys[number], this.layout);
-      return keyButton({ key, className: "qc-step", title: `${does} by ${step}`, "aria-label": does, onPress: () => this.step(2 * number - 1) }, sign);
+      return keyButton({ key, className: "qc-step", title: by, "aria-label": does, onPress: () => this.step(2 * number - 1) }, sign);
     };
+    const size = { step: numeral(String(step)) };
+    this.ends = { minimum: numeral(String(minimum)), maximum: numeral(String(maximum)) };
     this.number = element("strong", { class: "qc-level" });
     this.band = element("span", { class: "qc-band" });
     const middle = element("div", { class: "qc-level-words", "aria-live": "polite" }, this.number, this.band);
-    const row = element("div", { class: "qc-level-row" }, stepper(0, "−", "lower"), middle, stepper(1, "+", "raise"));
+    const row = element("div", { class: "qc-level-row" }, stepper(0, "−", t("lower"), t("lower by {step}", size)), middle, stepper(1, "+", t("raise"), t("raise by {step}", size)));
     this.slider = element("input", { ...OWN_KEYS, class: "qc-slider", type: "range", min: minimum, max: maximum, step, tabindex: "-1", "aria-label": label });
     for (const event of ["input", "click"]) this.slider.addEventListener(event, () => this.slide());
     // Keys are the page's whatever the mouse does; the drag goes on without the focus.
@@ -132,17 +134,17 @@ class LevelBox extends CriterionBox {
     const { criterion, slider } = this;
     const band = bandOf(criterion, value);
     this.value = value;
-    this.number.textContent = value === undefined ? "–" : levelText(criterion, value);
-    this.band.textContent = value === undefined ? `${criterion.minimum} to ${criterion.maximum}` : band;
+    this.number.textContent = value === undefined ? "–" : numeral(levelText(criterion, value));
+    this.band.textContent = value === undefined ? t("{minimum} to {maximum}", this.ends) : band;
     slider.disabled = !isAsked;
     slider.value = value ?? (criterion.minimum + criterion.maximum) / 2;
     slider.classList.toggle("qc-untouched", value === undefined);
-    slider.setAttribute("aria-valuetext", value === undefined ? "not set" : `${levelText(criterion, value)} ${band}`.trim());
+    slider.setAttribute("aria-valuetext", value === undefined ? t("not set") : `${numeral(levelText(criterion, value))} ${band}`.trim());
     slider.style.setProperty("--share", value === undefined ? 0 : (value - criterion.minimum) / (criterion.maximum - criterion.minimum));
   }
 
   beforeWord(earlier) {
-    return earlier === undefined ? "unset" : levelText(this.criterion, earlier);
+    return earlier === undefined ? t("unset") : numeral(levelText(this.criterion, earlier));
   }
 }
 
@@ -151,8 +153,8 @@ class TextBox extends CriterionBox {
   constructor(...given) {
     super(...given);
     const { label, longest, required } = this.criterion;
-    const placeholder = required ? "to be written (Tab)" : "may stay empty (Tab)";
-    this.input = element("input", { class: "qc-text", type: "text", autocomplete: "off", placeholder, "aria-label": label, title: `at most ${longest} characters` });
+    const placeholder = required ? t("to be written (Tab)") : t("may stay empty (Tab)");
+    this.input = element("input", { class: "qc-text", type: "text", autocomplete: "off", placeholder, "aria-label": label, title: t("at most {longest} characters", { longest }) });
     this.input.addEventListener("input", (event) => event.isComposing || this.note(this.input.value));
     this.input.addEventListener("compositionend", () => this.note(this.input.value));
     this.make("group", "qc-of-text", this.input);
@@ -165,6 +167,6 @@ class TextBox extends CriterionBox {
   }
 
   beforeWord(earlier) {
-    return earlier === undefined ? "empty" : `“${earlier.length > 16 ? `${earlier.slice(0, 15)}…` : earlier}”`;
+    return earlier === undefined ? t("empty") : quoted(earlier.length > 16 ? `${earlier.slice(0, 15)}…` : earlier);
   }
 }

@@ -44,15 +44,15 @@ class LabellerNoting extends LabellerWalking {
     const unset = this.grading.unset(this.answers);
     if (unset.length) {
       this.view.missing(unset.map((criterion) => criterion.name));
-      return this.view.say(`Not committed. Not set: ${this.grading.names(unset)}.`);
+      return this.view.say(t("Not committed. Not set: {names}.", { names: this.grading.names(unset) }));
     }
     const { waiting, refused } = this.transport.status();
-    if (refused) return this.view.say("Not committed. Look first at the label that was not saved (red).");
+    if (refused) return this.view.say(t("Not committed. Look first at the label that was not saved (red)."));
     if (waiting >= MOST_UNCONFIRMED) {
       this.held = true;
-      return this.view.say(`Wait: ${waiting} labels are not saved yet. This one follows them.`);
+      return this.view.say(t("Wait: {waiting} labels are not saved yet. This one follows them.", { waiting }));
     }
-    if (image.label) this.view.dialogs.askReason((reason) => this.send(image, reason));
+    if (image.label) this.view.dialogs.askReason(this.protocol.reasons, (reason) => this.send(image, reason));
     else this.send(image, "");
   }
 
@@ -87,7 +87,7 @@ class LabellerNoting extends LabellerWalking {
   defer() {
     const image = this.isReady() ? this.pictures.get(this.position) : null;
     if (!image) return;
-    if (image.label) return this.view.say("It has a label already: change it, or go on.");
+    if (image.label) return this.view.say(t("It has a label already: change it, or go on."));
     this.transport.post({ kind: "defer", key: image.key });
     this.deferring.set(image.key, this.position);
     this.walk.defer(this.position);
@@ -132,7 +132,7 @@ class LabellerNoting extends LabellerWalking {
   showAnswers() {
     const image = this.pictures.get(this.position);
     const before = image?.label;
-    this.view.commitWord.textContent = before ? (this.unchanged(image) ? "go on" : "change") : "commit";
+    this.view.commitWord.textContent = before ? (this.unchanged(image) ? t("go on") : t("change")) : t("commit");
     this.view.verdict(...(this.isAtEnd() ? ["", ""] : this.grading.verdict(this.answers)));
     this.view.answers(this.answers, before && this.grading.shown(before.answers));
     this.exemplars.show(this.answers);

@@ -63,7 +63,7 @@ class Pictures {
 
   async decode(picture, png) {
     picture.img = new Image();
-    picture.img.alt = "sagittal, coronal and axial slice";
+    picture.img.alt = t("sagittal, coronal and axial slice");
     picture.img.draggable = false;
     picture.img.decoding = "sync"; // the frame that shows it waits for it rather than showing nothing
     const url = URL.createObjectURL(new Blob([png], { type: "image/png" }));

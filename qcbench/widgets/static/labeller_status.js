@@ -12,12 +12,12 @@ class LabellerStatus {
     const { total } = walk;
     const ended = position === total;
     view.root.classList.toggle("qc-at-end", ended);
-    view.position.textContent = `${ended ? total : position + 1} of ${total}`;
+    view.position.textContent = t("{number} of {total}", { number: ended ? total : position + 1, total });
     view.bar.value = total ? walk.nLabelled / total : 0;
     view.root.classList.toggle("qc-again", Boolean(label));
     view.relabelling.hidden = !label;
-    if (label) view.relabelling.textContent = `↺ labelled ${when(label.saved_at)}${label.n_revisions ? `, changed ${label.n_revisions}×` : ""}`;
-    view.relabelling.title = "a change keeps both versions";
+    if (label) view.relabelling.textContent = [t("↺ labelled {when}", { when: when(label.saved_at) }), label.n_revisions && t("changed {n}×", { n: label.n_revisions })].filter(Boolean).join(", ");
+    view.relabelling.title = t("a change keeps both versions");
     view.backButton.disabled = position === 0;
     view.nextButton.disabled = !canGoOn;
     view.deferButton.disabled = ended || Boolean(label);
@@ -26,17 +26,18 @@ class LabellerStatus {
   /** Show how far it is and how fast it goes: small, and without a number that nobody can plan with. */
   progress({ walk, today, pace }) {
     const { view } = this;
-    const put_off = walk.putOff.length ? `, ${walk.putOff.length} for later` : "";
+    const n_for_later = walk.putOff.length;
     const rate = pace.perHour();
-    setText(view.progress, `${walk.nLabelled} done${put_off}, ${today} today`);
-    setText(view.pace, rate === null ? "" : [`${rate} an hour`, pace.timeLeft(walk.nLeft())].filter(Boolean).join(", "));
+    const done = [t("{n} done", { n: walk.nLabelled }), n_for_later && t("{n} for later", { n: n_for_later }), t("{n} today", { n: today })];
+    setText(view.progress, done.filter(Boolean).join(", "));
+    setText(view.pace, rate === null ? "" : [t("{rate} an hour", { rate }), told(pace.timeLeft(walk.nLeft()))].filter(Boolean).join(", "));
   }
 
   /** Show whether labels are saved; `trouble` is the text of the banner, empty when there is none. */
   saved({ waiting, isTrouble, notSaved, trouble }) {
     const { saved, banner, root } = this.view;
-    const calm = waiting ? `… ${waiting} not saved yet` : "✓ all saved";
-    this.words = isTrouble ? (notSaved ? "✕ NOT SAVED" : "✕ not connected") : calm;
+    const calm = waiting ? t("… {waiting} not saved yet", { waiting }) : t("✓ all saved");
+    this.words = isTrouble ? (notSaved ? t("✕ NOT SAVED") : t("✕ not connected")) : calm;
     setText(saved, this.words);
     saved.classList.toggle("qc-trouble", isTrouble);
     banner.hidden = !trouble;
@@ -51,14 +52,14 @@ class LabellerStatus {
   }
 
   elsewhere({ others, image }) {
-    const pages = others ? "also open in another page" : "";
-    const doubled = image === null ? "" : `image ${image + 1} also labelled in another page; both are kept`;
+    const pages = others ? t("also open in another page") : "";
+    const doubled = image === null ? "" : t("image {number} also labelled in another page; both are kept", { number: image + 1 });
     setText(this.view.elsewhere, [pages, doubled].filter(Boolean).join("; "));
   }
 
   setAside(n) {
     this.view.aside.hidden = n === 0;
-    setText(this.view.aside, `${n} set aside`);
+    setText(this.view.aside, t("{n} set aside", { n }));
   }
 }
 
@@ -68,17 +69,19 @@ function setText(shown, text) {
 }
 
 function when(saved_at) {
-  return new Date(saved_at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  return new Date(saved_at).toLocaleString(locale(), { dateStyle: "medium", timeStyle: "short" });
 }
 
 /** The text of the banner; empty when all is well or will be in a moment. */
 function troubleWords({ waiting, refused, late, gone }, { whose, back, keeps, isBeginning }) {
-  if (refused) return `NOT SAVED: ${whose}: ${refused.why}. Press ${back}.`;
-  const labels = waiting === 1 ? "1 label is" : `${waiting} labels are`;
-  const kept = keeps ? "kept here, in this browser, and sent again" : "kept here and sent again. Do not close this page";
-  const instead = isBeginning ? ` ${back} and begin without the first.` : "";
-  const reload = gone && keeps ? " If this stays, load the page again." : "";
-  if (waiting && (late || gone)) return `NOT SAVED: ${late || "the kernel does not answer"}. ${labels} ${kept}.${reload}${instead}`;
-  if (gone) return "Not connected: the kernel does not answer. What was saved is safe; if this stays, load the page again.";
-  return "";
+  if (refused) return t("NOT SAVED: {whose}: {why}.", { whose, why: told(refused.why) }) + ` ${back}`;
+  if (waiting && (late || gone)) {
+    const kept = keeps
+      ? tn("{n} label is kept here, in this browser, and sent again.", "{n} labels are kept here, in this browser, and sent again.", waiting)
+      : tn("{n} label is kept here and sent again. Do not close this page.", "{n} labels are kept here and sent again. Do not close this page.", waiting);
+    const reload = gone && keeps && t("If this stays, load the page again.");
+    const why = t("NOT SAVED: {why}.", { why: late ? told(late) : t("the kernel does not answer") });
+    return [why, kept, reload, isBeginning && back].filter(Boolean).join(" ");
+  }
+  return gone ? t("Not connected: the kernel does not answer. What was saved is safe; if this stays, load the page again.") : "";
 }

@@ -1,6 +1,6 @@
 // What the rater sees: elements only. No message, no decision; `labeller.js` calls these functions.
 
-const KEY_NAMES = { Space: "Space", Enter: "Enter", Backspace: "Backspace", Escape: "Esc", ArrowRight: "→", ArrowLeft: "←", ArrowUp: "↑", ArrowDown: "↓" };
+const ARROWS = { ArrowRight: "→", ArrowLeft: "←", ArrowUp: "↑", ArrowDown: "↓" };
 // What an English keyboard prints, where the browser does not say what this one does.
 const SIGNS = { Minus: "-", Equal: "=", Comma: ",", Period: ".", Slash: "/", Semicolon: ";", Quote: "'", BracketLeft: "[", BracketRight: "]", Backslash: "\\", Backquote: "`" };
 
@@ -9,7 +9,8 @@ const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
 
 /** Return the letter printed on a key; `layout` knows what an AZERTY keyboard prints there. */
 function keyName(code, layout) {
-  if (KEY_NAMES[code]) return KEY_NAMES[code];
+  const named = { ...ARROWS, Space: t("Space"), Enter: t("Enter"), Backspace: t("Backspace"), Escape: t("Esc") }[code];
+  if (named) return named;
   if (code.startsWith("Digit")) return code.slice(5);
   return (layout?.get(code) ?? SIGNS[code] ?? code.replace(/^Key/, "")).toUpperCase();
 }
@@ -34,7 +35,7 @@ class LabellerView {
     this.frame = element("div", { class: "qc-frame" });
     this.banner = element("div", { class: "qc-banner", role: "alert", hidden: true });
     this.note = element("div", { class: "qc-note", role: "status", "aria-live": "polite" });
-    this.veil = element("div", { class: "qc-veil", text: "Click here to label: keys go elsewhere now", hidden: true });
+    this.veil = element("div", { class: "qc-veil", text: t("Click here to label: keys go elsewhere now"), hidden: true });
     this.stage = element("div", { class: "qc-stage" }, this.frame, this.exemplars.box, this.veil, this.dialogs.box, this.note, this.banner);
     this.seeing = new Seeing({ stage: this.stage, frame: this.frame, post });
     this.strip = element("div", { class: "qc-strip" });
@@ -42,8 +43,8 @@ class LabellerView {
   }
 
   head() {
-    this.position = keyButton({ className: "qc-position", onPress: this.actions.askNumber, title: "go to an image by its number" });
-    this.bar = element("progress", { class: "qc-progress", max: "1", value: "0", "aria-label": "labelled images" });
+    this.position = keyButton({ className: "qc-position", onPress: this.actions.askNumber, title: t("go to an image by its number") });
+    this.bar = element("progress", { class: "qc-progress", max: "1", value: "0", "aria-label": t("labelled images") });
     this.progress = element("span", { class: "qc-done" });
     this.pace = element("span", { class: "qc-pace" });
     this.relabelling = element("span", { class: "qc-relabelling", hidden: true });
@@ -52,8 +53,8 @@ class LabellerView {
     this.saved = element("span", { class: "qc-saved" });
     this.spoken = element("span", { class: "qc-spoken", role: "status", "aria-live": "polite" });
     this.rater = element("span", { class: "qc-rater" });
-    this.examples = keyButton({ className: "qc-plain qc-help", onPress: this.actions.toggleExemplars, title: "pictures of each grade, while the key is held", "aria-pressed": "false", hidden: true });
-    this.ways = keyButton({ className: "qc-plain qc-help", onPress: () => this.seeing.togglePinned(), title: "zoom, window, loupe: noted with the label" }, "view");
+    this.examples = keyButton({ className: "qc-plain qc-help", onPress: this.actions.toggleExemplars, title: t("pictures of each grade, while the key is held"), "aria-pressed": "false", hidden: true });
+    this.ways = keyButton({ className: "qc-plain qc-help", onPress: () => this.seeing.togglePinned(), title: t("zoom, window, loupe: noted with the label") }, t("view"));
     this.help = keyButton({ className: "qc-plain qc-help", onPress: this.actions.help });
     const gap = element("span", { class: "qc-gap" });
     return element(
@@ -69,20 +70,20 @@ class LabellerView {
     this.grading = grading;
     const button = (name, className, onPress, ...children) => keyButton({ key: keyName(codesOf(protocol, name)[0], layout), className, onPress }, ...children);
     this.layout = layout;
-    this.rater.textContent = `rater ${rater}`;
-    this.help.replaceChildren(element("kbd", { text: keyName(codesOf(protocol, "help_keys")[0], layout) }), "help");
-    this.examples.replaceChildren(...exemplarCodes(protocol).slice(0, 1).map((code) => element("kbd", { text: keyName(code, layout) })), "examples");
+    this.rater.textContent = t("rater {rater}", { rater });
+    this.help.replaceChildren(element("kbd", { text: keyName(codesOf(protocol, "help_keys")[0], layout) }), t("help"));
+    this.examples.replaceChildren(...exemplarCodes(protocol).slice(0, 1).map((code) => element("kbd", { text: keyName(code, layout) })), t("examples"));
     this.examples.hidden = !protocol.criteria.some(hasExemplar);
     this.groups = new Map(protocol.criteria.map((criterion) => [criterion.name, criterionBox(criterion, layout, this.actions)]));
     this.tier = element("div", { class: "qc-tier" });
     this.rule = element("div", { class: "qc-rule" });
-    this.comment = element("input", { class: "qc-comment", type: "text", maxlength: "2000", placeholder: "comment (Tab)", "aria-label": "comment" });
+    this.comment = element("input", { class: "qc-comment", type: "text", maxlength: "2000", placeholder: t("comment (Tab)"), "aria-label": t("comment") });
     this.commitWord = element("span");
     this.commitButton = button("commit_keys", "qc-commit", this.actions.commit, this.commitWord);
-    this.backButton = button("back_keys", "qc-plain", this.actions.back, "back");
-    this.nextButton = keyButton({ key: "→", className: "qc-plain", onPress: this.actions.forward }, "forward");
-    this.deferButton = button("defer_keys", "qc-plain", this.actions.defer, "later");
-    this.deferButton.title = "put this image off: it comes again after all others";
+    this.backButton = button("back_keys", "qc-plain", this.actions.back, t("back"));
+    this.nextButton = keyButton({ key: "→", className: "qc-plain", onPress: this.actions.forward }, t("forward"));
+    this.deferButton = button("defer_keys", "qc-plain", this.actions.defer, t("later"));
+    this.deferButton.title = t("put this image off: it comes again after all others");
     const verdict = element("div", { class: "qc-verdict", "aria-live": "polite" }, this.tier, this.rule);
     const acts = element("div", { class: "qc-steps qc-acts-here" }, this.commitButton, this.deferButton);
     const steps = element("div", { class: "qc-steps" }, this.backButton, this.nextButton);

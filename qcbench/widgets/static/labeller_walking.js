@@ -58,8 +58,8 @@ class LabellerWalking {
     this.showAnswers();
     this.status.place({ position, walk: this.walk, label: image?.label, canGoOn: this.canGoOn() });
     if (position === this.walk.total) return this.end();
-    if (!image) return this.view.words("Loading the picture");
-    if (image.error) return this.view.words(`Image ${position + 1} cannot be shown`, image.error, "Commit goes on to the next one; nothing is noted.");
+    if (!image) return this.view.words(t("Loading the picture"));
+    if (image.error) return this.view.words(t("Image {number} cannot be shown", { number: position + 1 }), told(image.error), t("Commit goes on to the next one; nothing is noted."));
     this.view.picture(image);
     this.paint(image);
   }
@@ -78,7 +78,7 @@ class LabellerWalking {
 
   end() {
     this.exemplars.hide();
-    this.view.words(`All ${this.walk.total} images are behind you`, "Counting what was noted");
+    this.view.words(t("All {total} images are behind you", this.walk), t("Counting what was noted"));
     this.transport.post({ kind: "summary" });
   }
 
@@ -89,7 +89,7 @@ class LabellerWalking {
   /** Whether keys count; where they do not yet, that is said. */
   isReady() {
     if (this.stage !== "labelling" || this.isAtEnd()) return false;
-    if (!this.painted) this.view.say("Not yet: the picture is not on the screen.");
+    if (!this.painted) this.view.say(t("Not yet: the picture is not on the screen."));
     return this.painted;
   }
 

@@ -30,7 +30,7 @@ class ReviewPage {
     on(window, "keyup", (event) => event.code === this.view.seeing.codes?.loupe && this.view.seeing.holdLoupe(false));
     this.view.seeing.listen(signal);
     this.transport.start();
-    this.view.words("Loading the disagreements");
+    this.view.words(t("Loading the disagreements"));
     this.ask();
     this.timer = setInterval(() => this.ask(), LOOK_EVERY_MS);
     if (this.fillsPage) this.takeFocus(signal);
@@ -66,14 +66,14 @@ class ReviewPage {
     else if (content.kind === "problem") {
       this.problem = content.why;
       this.root.classList.add("qc-problem");
-      this.view.words("Nothing can be reviewed here", content.why);
+      this.view.words(t("Nothing can be reviewed here"), told(content.why));
     }
   }
 
   async begin(state) {
     this.state = state;
     this.protocol = state.protocol;
-    this.grading = new Grading(state.protocol);
+    this.grading = new Grading(state.protocol, t);
     this.ends = state.protocol.criteria.find((criterion) => criterion.ends_label);
     this.reviews = state.reviews;
     this.labels = new Map(); // position -> what both raters noted
@@ -136,8 +136,8 @@ class ReviewPage {
     const { position } = this;
     const image = this.pictures.get(position);
     this.showStanding();
-    if (!image) return this.view.words("Loading the picture");
-    if (image.error) return this.view.words("This image cannot be shown", image.error);
+    if (!image) return this.view.words(t("Loading the picture"));
+    if (image.error) return this.view.words(t("This image cannot be shown"), told(image.error));
     this.view.picture(image);
     await twoFrames();
     if (this.position !== position || this.painted) return;
@@ -158,8 +158,8 @@ class ReviewPage {
   }
 
   isReady() {
-    if (this.review.is_settled) this.view.say("Two people have settled this image.");
-    else if (!this.painted) this.view.say("Not yet: the picture is not on the screen.");
+    if (this.review.is_settled) this.view.say(t("Two people have settled this image."));
+    else if (!this.painted) this.view.say(t("Not yet: the picture is not on the screen."));
     return this.painted && !this.review.is_settled;
   }
 
@@ -191,18 +191,18 @@ class ReviewPage {
   commit() {
     if (!this.isReady()) return;
     if (!this.draft && this.waitsForUs) return this.send("sign", { proposal_id: this.review.proposal.event_id });
-    if (!this.draft) return this.view.say("Choose first: reject, or keep.");
+    if (!this.draft) return this.view.say(t("Choose first: reject, or keep."));
     const unset = this.grading.unset(this.draft);
-    if (unset.length) return this.view.say(`Not proposed. Not set: ${this.grading.names(unset)}.`);
+    if (unset.length) return this.view.say(t("Not proposed. Not set: {names}.", { names: this.grading.names(unset) }));
     this.send("propose", { answers: this.draft, comment: this.comment });
   }
 
   object() {
     if (!this.isReady()) return;
-    if (!this.waitsForUs) return this.view.say("There is nothing of somebody else's to object to.");
+    if (!this.waitsForUs) return this.view.say(t("There is nothing of somebody else's to object to."));
     if (!this.comment) {
       this.view.comment.focus();
-      return this.view.say("Say in a word what you see, then Enter and object again.");
+      return this.view.say(t("Say in a word what you see, then Enter and object again."));
     }
     this.send("object", { proposal_id: this.review.proposal.event_id, comment: this.comment });
   }
@@ -256,17 +256,17 @@ class ReviewPage {
   showStanding() {
     const { total } = this.state;
     const n = this.reviews.filter((review) => review.is_settled).length;
-    this.view.position.textContent = total ? `disagreement ${this.position + 1} of ${total}` : "no disagreement";
-    this.view.progress.textContent = n === total ? "all are settled: the coordinator can make the consensus" : `${n} settled`;
+    this.view.position.textContent = total ? t("disagreement {number} of {total}", { number: this.position + 1, total }) : t("no disagreement");
+    this.view.progress.textContent = n === total ? t("all are settled: the coordinator can make the consensus") : t("{n} settled", { n });
     const labels = this.labels.get(this.position) ?? [];
     this.view.labels(labels.map(({ rater, answers, comment }) => {
       const isReject = this.grading.ended(this.grading.shown(answers));
-      return { rater, verdict: isReject ? "reject" : "keep", words: isReject ? "no grades" : this.inWords(answers), comment };
+      return { rater, verdict: isReject ? t("reject") : t("keep"), words: isReject ? t("no grades") : this.inWords(answers), comment };
     }));
     this.view.stands(...this.standing());
     const isKept = Boolean(this.draft) && !this.grading.ended(this.draft);
     this.view.draft(this.draft, isKept);
-    this.view.commitWord.textContent = !this.draft && this.waitsForUs ? "sign it" : "propose";
+    this.view.commitWord.textContent = !this.draft && this.waitsForUs ? t("sign it") : t("propose");
     this.view.objectButton.disabled = !this.waitsForUs;
     this.view.commitButton.disabled = this.review.is_settled;
   }
@@ -274,17 +274,17 @@ class ReviewPage {
   /** Return how far the review is: a kind for the style, and lines of words. */
   standing() {
     const { proposal, objection, is_settled, reviewers } = this.review;
-    if (is_settled) return ["settled", `Settled by ${reviewers.join(" and ")}`, this.verdictWords(proposal)];
-    if (proposal?.is_own) return ["waits", "You propose", this.verdictWords(proposal), "The other reviewer signs or objects, from their own page."];
-    if (proposal) return ["asks", `${proposal.by} proposes`, this.verdictWords(proposal), "Sign it, object with a word, or propose something else."];
-    if (objection) return ["asks", `${objection.by} objects: “${objection.comment}”`, "Look together, and propose again."];
-    return ["open", "No proposal yet", "Look together; one of you proposes, the other signs."];
+    if (is_settled) return ["settled", t("Settled by {reviewers}", { reviewers: reviewers.join(t(" and ")) }), this.verdictWords(proposal)];
+    if (proposal?.is_own) return ["waits", t("You propose"), this.verdictWords(proposal), t("The other reviewer signs or objects, from their own page.")];
+    if (proposal) return ["asks", t("{by} proposes", proposal), this.verdictWords(proposal), t("Sign it, object with a word, or propose something else.")];
+    if (objection) return ["asks", t("{by} objects: “{comment}”", objection), t("Look together, and propose again.")];
+    return ["open", t("No proposal yet"), t("Look together; one of you proposes, the other signs.")];
   }
 
   verdictWords({ answers, comment }) {
     const shown = this.grading.shown(answers);
-    const verdict = this.grading.ended(shown) ? "reject" : `keep: ${this.inWords(answers)}`;
-    return comment ? `${verdict} “${comment}”` : verdict;
+    const verdict = this.grading.ended(shown) ? t("reject") : t("keep: {answers}", { answers: this.inWords(answers) });
+    return comment ? `${verdict} ${quoted(comment)}` : verdict;
   }
 
   inWords(answers) {
@@ -294,14 +294,16 @@ class ReviewPage {
   showStatus() {
     const { waiting, refused, late, gone } = this.transport.status();
     const trouble = refused || late || gone;
-    const words = trouble ? (waiting || refused ? "✕ NOT SAVED" : "✕ not connected") : waiting ? "… not saved yet" : "✓ all saved";
+    const words = trouble ? (waiting || refused ? t("✕ NOT SAVED") : t("✕ not connected")) : waiting ? t("… not saved yet") : t("✓ all saved");
     if (this.view.saved.textContent !== words) this.view.saved.textContent = words;
     this.view.saved.classList.toggle("qc-trouble", Boolean(trouble));
     if (refused) {
       const { why } = this.transport.takeRefused();
-      this.view.say(`Not done: ${why}.`);
+      this.view.say(t("Not done: {why}.", { why: told(why) }));
     }
-    const message = trouble && !refused ? `${waiting ? "NOT SAVED" : "Not connected"}: ${late || "the kernel does not answer"}. What was saved is safe.` : "";
+    const why = { why: late ? told(late) : t("the kernel does not answer") };
+    const told_of = waiting ? t("NOT SAVED: {why}. What was saved is safe.", why) : t("Not connected: {why}. What was saved is safe.", why);
+    const message = trouble && !refused ? told_of : "";
     this.view.banner.hidden = !message;
     if (this.view.banner.textContent !== message) this.view.banner.textContent = message;
   }
@@ -309,7 +311,8 @@ class ReviewPage {
 
 export default {
   render({ model, el }) {
-    const root = element("div", { ...OWN_KEYS, class: "qc-labeller qc-review", tabindex: "0", role: "application", "aria-label": "review disagreements" });
+    speak(model.get("language"));
+    const root = element("div", { ...OWN_KEYS, class: "qc-labeller qc-review", tabindex: "0", role: "application", lang: language, "aria-label": t("review disagreements") });
     root.dataset.theme = model.get("theme");
     root.classList.toggle("qc-fills-page", model.get("fills_page"));
     el.replaceChildren(root);

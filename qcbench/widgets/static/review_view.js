@@ -8,11 +8,11 @@ class ReviewView {
     this.progress = element("span", { class: "qc-done" });
     this.saved = element("span", { class: "qc-saved", role: "status", "aria-live": "polite" });
     this.rater = element("span", { class: "qc-rater" });
-    this.ways = keyButton({ className: "qc-plain qc-help", onPress: () => this.seeing.togglePinned(), title: "zoom, window, loupe, volume" }, "view");
+    this.ways = keyButton({ className: "qc-plain qc-help", onPress: () => this.seeing.togglePinned(), title: t("zoom, window, loupe, volume") }, t("view"));
     this.frame = element("div", { class: "qc-frame" });
     this.banner = element("div", { class: "qc-banner", role: "alert", hidden: true });
     this.note = element("div", { class: "qc-note", role: "status", "aria-live": "polite" });
-    this.veil = element("div", { class: "qc-veil", text: "Click here to review: keys go elsewhere now", hidden: true });
+    this.veil = element("div", { class: "qc-veil", text: t("Click here to review: keys go elsewhere now"), hidden: true });
     this.strip = element("div", { class: "qc-strip" });
     root.replaceChildren(
       element("div", { class: "qc-head" }, this.position, this.progress, element("span", { class: "qc-gap" }), this.saved, this.rater, this.ways),
@@ -24,22 +24,22 @@ class ReviewView {
 
   build(protocol, reviewer, layout) {
     this.layout = layout;
-    this.rater.textContent = `reviewer ${reviewer}`;
+    this.rater.textContent = t("reviewer {reviewer}", { reviewer });
     this.sides = element("div", { class: "qc-sides" });
     this.standing = element("div", { class: "qc-standing", role: "status", "aria-live": "polite" });
     this.groups = new Map(protocol.criteria.map((criterion) => [criterion.name, this.group(criterion)]));
-    this.comment = element("input", { class: "qc-comment", type: "text", maxlength: "2000", placeholder: "a word (Tab)", "aria-label": "comment" });
+    this.comment = element("input", { class: "qc-comment", type: "text", maxlength: "2000", placeholder: t("a word (Tab)"), "aria-label": t("comment") });
     const button = (key, className, onPress, text) => keyButton({ key, className, onPress }, text);
     const { reject, keep, commit, object, back, forward } = this.actions;
     const ends = protocol.criteria.find((criterion) => criterion.ends_label);
-    this.rejectButton = button(keyName(ends.choices[0].key, layout), "qc-choice", reject, "reject");
-    this.keepButton = button("K", "qc-choice", keep, "keep");
+    this.rejectButton = button(keyName(ends.choices[0].key, layout), "qc-choice", reject, t("reject"));
+    this.keepButton = button("K", "qc-choice", keep, t("keep"));
     this.commitWord = element("span");
     this.commitButton = keyButton({ key: keyName(codesOf(protocol, "commit_keys")[0], layout), className: "qc-commit", onPress: commit }, this.commitWord);
-    this.objectButton = button("O", "qc-plain", object, "object");
-    const verdict = element("div", { class: "qc-group qc-verdicts", role: "radiogroup", "aria-label": "together" }, element("div", { class: "qc-title", text: "Together" }), this.rejectButton, this.keepButton);
+    this.objectButton = button("O", "qc-plain", object, t("object"));
+    const verdict = element("div", { class: "qc-group qc-verdicts", role: "radiogroup", "aria-label": t("together") }, element("div", { class: "qc-title", text: t("Together") }), this.rejectButton, this.keepButton);
     const grades = Array.from(this.groups.values(), (group) => group.box).filter((box) => box !== null);
-    const steps = element("div", { class: "qc-steps" }, button("←", "qc-plain", back, "back"), button("→", "qc-plain", forward, "forward"));
+    const steps = element("div", { class: "qc-steps" }, button("←", "qc-plain", back, t("back")), button("→", "qc-plain", forward, t("forward")));
     const act = element("div", { class: "qc-steps" }, this.commitButton, this.objectButton);
     this.strip.replaceChildren(
       element("div", { class: "qc-before" }, this.sides, this.standing),
@@ -51,7 +51,7 @@ class ReviewView {
   group(criterion) {
     if (criterion.ends_label) return { box: null, buttons: [] };
     const buttons = criterion.choices.map((choice) => {
-      const word = choice.label.split(": ")[0];
+      const word = wordAndRest(choice.label)[0];
       const text = criterion.kind === "grade" ? `${choice.value} ${word}` : word;
       const onPress = () => this.actions.choose(criterion.name, choice.value);
       const mark = element("span", { class: "qc-mark", "aria-hidden": "true" });
@@ -70,7 +70,7 @@ class ReviewView {
       { class: "qc-side" },
       element("div", { class: "qc-title" }, element("span", { text: rater }), element("b", { text: verdict })),
       element("div", { class: "qc-rule", text: words }),
-      comment ? element("div", { class: "qc-quote", text: `“${comment}”` }) : null,
+      comment ? element("div", { class: "qc-quote", text: quoted(comment) }) : null,
     ));
     this.sides.replaceChildren(...cards);
   }

@@ -7,7 +7,6 @@ const MOST_ZOOM = 8;
 const LOUPE_ZOOM = 3;
 const LOUPE_RADIUS = 120; // CSS pixels
 const AIR_WHITE = 26; // a tenth of white: ghosts and noise in the air become visible
-const WORDS = { zoomIn: "zoom in", zoomOut: "zoom out", darker: "darker; with Shift: black higher", brighter: "brighter; with Shift: black lower", stretch: "brighten the air", openVolume: "open the volume: arrows go through it", loupe: "loupe, while it is held" };
 const WAYS = ["window", "zoom", "stretch", "loupe", "volume"];
 
 // Where the slices of a picture lie, in its pixels (imaging/screenshot.py).
@@ -20,6 +19,14 @@ const SEEING_KEYS = {
   stretch: ["KeyL", "Backslash"], loupe: ["KeyM", "Backquote"], openVolume: ["KeyN", "Semicolon"],
 };
 
+/** Return what each way of seeing is called, and what more there is to say of it behind a mark. */
+function seeingWords() {
+  return {
+    zoomIn: t("zoom in"), zoomOut: t("zoom out"), darker: t("darker; with Shift: black higher"), brighter: t("brighter; with Shift: black lower"),
+    stretch: t("brighten the air"), openVolume: t("open the volume: arrows go through it"), loupe: t("loupe, while it is held"),
+  };
+}
+
 /** Return the key of each way of seeing: the first that is free, or nothing. */
 function seeingCodes(isFree) {
   return Object.fromEntries(Object.entries(SEEING_KEYS).map(([name, codes]) => [name, codes.find(isFree)]));
@@ -30,7 +37,7 @@ class Seeing {
     this.stage = stage;
     this.frame = frame;
     this.canvas = element("canvas", { class: "qc-seeing", "aria-hidden": "true" });
-    this.bar = element("div", { class: "qc-seeing-bar", role: "toolbar", "aria-label": "ways of seeing", hidden: true });
+    this.bar = element("div", { class: "qc-seeing-bar", role: "toolbar", "aria-label": t("ways of seeing"), hidden: true });
     this.told = element("span", { class: "qc-seeing-told", role: "status", "aria-live": "polite" });
     this.isPinned = false;
     this.volume = new OpenVolume({ post, onChange: () => this.draw() });
@@ -53,12 +60,12 @@ class Seeing {
   /** Build the buttons; `isFree` says of a key whether the protocol leaves it. Returns code -> action. */
   learn(isFree, layout) {
     this.codes = seeingCodes(isFree);
-    const { loupe: held, ...pressed } = WORDS;
-    const short = (words) => words.split(/[:;,]/)[0];
+    const { loupe: held, ...pressed } = seeingWords();
+    const short = (words) => words.split(/[:;,]/)[0].trim();
     this.buttons = Object.fromEntries(Object.entries(pressed).map(([name, words]) => [name, keyButton({ key: this.codes[name] && keyName(this.codes[name], layout), className: "qc-plain", onPress: () => this[name]() }, short(words))]));
     const loupe = keyButton({ key: this.codes.loupe && keyName(this.codes.loupe, layout), className: "qc-plain", "aria-pressed": "false", onPress: () => this.holdLoupe(!this.isLoupe) }, short(held));
     this.buttons.loupe = loupe;
-    this.buttons.reset = keyButton({ key: "Esc", className: "qc-plain qc-rest", onPress: () => this.rest() }, "as everybody sees it");
+    this.buttons.reset = keyButton({ key: keyName("Escape"), className: "qc-plain qc-rest", onPress: () => this.rest() }, t("as everybody sees it"));
     this.bar.replaceChildren(this.told, ...Object.values(this.buttons));
     const actions = { ...Object.fromEntries(Object.keys(pressed).map((name) => [name, (event) => this[name](event)])), loupe: () => this.holdLoupe(true) };
     return new Map(Object.entries(actions).filter(([name]) => this.codes[name]).map(([name, action]) => [this.codes[name], action]));
@@ -67,7 +74,8 @@ class Seeing {
   /** Return key code and words of each way of seeing that has a key here. */
   ways() {
     const has = ([name, code]) => code && (name !== "openVolume" || this.about?.has_volume);
-    return Object.entries(this.codes ?? {}).filter(has).map(([name, code]) => [code, WORDS[name]]).concat([["Escape", "as everybody sees it"]]);
+    const words = seeingWords();
+    return Object.entries(this.codes ?? {}).filter(has).map(([name, code]) => [code, words[name]]).concat([["Escape", t("as everybody sees it")]]);
   }
 
   /** Keys that may be held down. */
@@ -141,8 +149,8 @@ class Seeing {
     this.count();
     const { window: isWindow, zoom, stretch, loupe, volume } = this.inUse();
     const words = [
-      volume && `volume: ${this.volume.place()}`, isWindow && !stretch && `grey ${this.low} to ${this.high}`, stretch && "air brightened",
-      zoom && `zoom ${Math.round(this.zoom * 100)} %`, loupe && "loupe",
+      volume && t("volume: {place}", { place: this.volume.place() }), isWindow && !stretch && t("grey {low} to {high}", this), stretch && t("air brightened"),
+      zoom && t("zoom {percent} %", { percent: Math.round(this.zoom * 100) }), loupe && t("loupe"),
     ].filter(Boolean);
     this.told.textContent = words.join(" · ");
     this.stage.dataset.seeing = WAYS.filter((way) => this.inUse()[way]).join(" ");
@@ -358,7 +366,7 @@ class Seeing {
   /** Say where the patient's left and right are, and of an open volume which slice each panel shows. */
   mark(context) {
     const { scale, x, y } = this.placed();
-    const sides = { radiological: ["R", "L"], neurological: ["L", "R"] }[this.about?.convention];
+    const sides = { radiological: [t("R"), t("L")], neurological: [t("L"), t("R")] }[this.about?.convention];
     context.font = "600 14px system-ui, sans-serif";
     context.textBaseline = "middle";
     PANELS.forEach((panel, plane) => {

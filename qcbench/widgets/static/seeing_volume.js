@@ -110,11 +110,11 @@ class OpenVolume {
   where(plane) {
     if (!this.counts) return "";
     const mm = this.origin_mm[plane] + this.numbers[plane];
-    return `${AXES[plane]} ${mm} mm`;
+    return `${AXES[plane]} ${numeral(String(mm))} mm`;
   }
 
   place() {
-    if (this.error) return this.error;
-    return this.counts ? this.where(this.plane) : "opening";
+    if (this.error) return told(this.error);
+    return this.counts ? this.where(this.plane) : t("opening");
   }
 }
