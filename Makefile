@@ -12,7 +12,7 @@ help: ## show this list
 demo: .venv/ready ## build a synthetic warehouse, run every stage on it, end with the report
 	$(BIN)/qcbench demo $(STUDY)
 
-test: check .venv/browser ## style, import contracts, then every test, the browser and the notebooks among them
+test: check .venv/browser .venv/postgres .venv/mriqc ## style, import contracts, then every test, the browser and the notebooks among them
 	$(BIN)/pytest --durations=15
 
 check: .venv/ready ## style and import contracts only
@@ -20,10 +20,10 @@ check: .venv/ready ## style and import contracts only
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-faults: .venv/browser ## the long fault campaigns: 200 kills while labels are saved, the network gone for minutes
+faults: .venv/browser .venv/postgres ## the long fault campaigns: 200 kills while labels are saved, the network gone for minutes
 	QCBENCH_LONG_FAULTS=1 $(BIN)/pytest --durations=10 --log-cli-level=INFO tests/faults tests/browser/test_label_faults.py
 
-bench: .venv/browser ## time and memory beside what a user would write by hand, one table out
+bench: .venv/browser .venv/postgres ## time and memory beside what a user would write by hand, one table out
 	$(BIN)/python -m benchmarks
 
 serve: .venv/ready ## open the labeller on the demo study: make serve STUDY=... RATER=...
@@ -37,7 +37,7 @@ format: .venv/ready ## rewrite the code in the one style
 	$(BIN)/ruff format .
 
 clean: ## remove the environment and everything that tests leave behind
-	rm -rf .venv test-artefacts .pytest_cache .hypothesis .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-mriqc test-artefacts .pytest_cache .hypothesis .ruff_cache .import_linter_cache
 
 .venv/ready: setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -53,4 +53,19 @@ clean: ## remove the environment and everything that tests leave behind
 	@# Proxies before the server of all raters; without them their tests skip and say so.
 	@{ command -v nginx && command -v caddy; } >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null \
 	  || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light caddy openssl >/dev/null
+	touch $@
+
+# The records database is tested on both of its engines.
+.venv/postgres: .venv/ready
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
+	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	  || { echo 'The records tests need PostgreSQL: install it (Debian: apt-get install postgresql).' >&2; exit 1; }; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; }
+	touch $@
+
+# MRIQC's own client posts to our server, from an environment of its own: its pins are not ours.
+.venv/mriqc: .venv/ready
+	test -x .venv-mriqc/bin/python || $(PYTHON) -m venv .venv-mriqc
+	.venv-mriqc/bin/python -m pip install --disable-pip-version-check --quiet --no-deps mriqc==24.0.2
+	.venv-mriqc/bin/python -m pip install --disable-pip-version-check --quiet nipype==1.11.0 orjson requests
 	touch $@

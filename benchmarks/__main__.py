@@ -10,6 +10,7 @@ from benchmarks import (
     label_latency,
     label_saving,
     preprocessing,
+    records,
     simulation,
     start_up,
 )
@@ -28,6 +29,7 @@ def main():
         simulation.measure,
         header_scan.measure,
         conversion.measure,
+        records.measure,
     )
     for measure in measures:
         for what, figure, ours, theirs, peer in measure():

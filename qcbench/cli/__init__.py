@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import qcbench
-from qcbench.cli import intake, labelling, modelling, whole
+from qcbench.cli import intake, labelling, modelling, records, whole
 from qcbench.errors import QcbenchError
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for room in (whole, intake, labelling, modelling):
+for room in (whole, intake, labelling, modelling, records):
     app.add_typer(room.app)
 
 

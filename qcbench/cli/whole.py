@@ -20,7 +20,9 @@ app = typer.Typer()
 def init(
     study: StudyArgument,
     raters: Annotated[str, typer.Option(help="their names, e.g. alice,bob")],
-    protocol: Annotated[str, typer.Option(help="t1w-warehouse, t1w-warehouse-fr, mriqc, or a TOML file")] = "t1w-warehouse",
+    protocol: Annotated[
+        str, typer.Option(help="t1w-warehouse, t1w-warehouse-fr, mriqc, or a TOML file")
+    ] = "t1w-warehouse",
 ) -> None:
     """Make a study folder."""
     made = pipeline.init(study, raters=raters.split(","), protocol=protocol)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import tempfile
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+
+from isal import igzip
 
 from qcbench import durable, images
 from qcbench.errors import ImageError
@@ -195,11 +196,5 @@ def _converted(stack: stacks.Stack, name: bids.Name, sidecar: dict, intake: Inta
 
 
 def _packed(nifti: bytes) -> bytes:
-    """Return the bytes as gzip without a time stamp; same bytes, same result.
-
-    Of zlib's ways to find repetitions the shortest: the two bytes of a voxel and the air around a head repeat at a
-    distance of one or two bytes. A third of the default's time for about its size (melon of the tests: 5.0 MB in
-    0.23 s, against 5.0 MB in 0.84 s).
-    """
-    packer = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS, 9, zlib.Z_RLE)
-    return packer.compress(nifti) + packer.flush()
+    """Return the bytes as gzip without a time stamp; same bytes, same result."""
+    return igzip.compress(nifti, 1, mtime=0)

@@ -1,0 +1,65 @@
+"""The records database and its API: records token, revoke, serve, import, push."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qcbench import pipeline
+from qcbench.cli.arguments import Json, Port, StudyArgument, end_with_sigterm, finish
+
+app = typer.Typer()
+records = typer.Typer(
+    help="Image quality metrics and ratings in one database, behind a REST API.", no_args_is_help=True
+)
+app.add_typer(records, name="records")
+
+Client = Annotated[str, typer.Option(help="who uses it, e.g. mriqc; in the audit log")]
+
+
+def _print_address(address: str) -> None:
+    print(address, flush=True)
+    print(f"What it answers to is described at {address}/docs. Ctrl-C ends the server.", file=sys.stderr)
+
+
+@records.command()
+def token(
+    study: StudyArgument,
+    client: Client,
+    scope: Annotated[str, typer.Option(help="read, rate, write or admin; each includes those before it")] = "read",
+) -> None:
+    """Make a token for a client and print it: this once, since only its hash is kept."""
+    print(pipeline.records_token(study, client=client, scope=scope))
+
+
+@records.command()
+def revoke(study: StudyArgument, client: Client) -> None:
+    """End every token of a client at once."""
+    print(f"{pipeline.records_revoke(study, client=client)} tokens of {client} ended")
+
+
+@records.command()
+def serve(
+    study: StudyArgument,
+    port: Port = None,
+    host: Annotated[str, typer.Option(help="the address to listen at; others than this machine need TLS in front")] = (
+        "127.0.0.1"
+    ),
+    open_reads: Annotated[bool, typer.Option("--open-reads", help="whoever reaches the port may read")] = False,
+) -> None:
+    """Serve the API; the first line is its address. Ctrl-C ends it."""
+    end_with_sigterm()
+    pipeline.records_serve(study, port=port, host=host, open_reads=open_reads, on_ready=_print_address)
+
+
+@records.command("import")
+def import_(
+    study: StudyArgument,
+    source: Annotated[Path, typer.Argument(help="JSON of MRIQC, a CSV dumped from its Web-API, or a folder of them")],
+    as_json: Json = False,
+) -> None:
+    """Store records that lie in files; what is implausible is flagged, what is impossible is listed."""
+    finish(pipeline.records_import(study, source), as_json)

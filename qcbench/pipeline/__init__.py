@@ -1,0 +1,71 @@
+"""The table of contents: one short function a stage, in the data's order.
+
+Each is a verb of the command line and a function of ``qcbench``; each takes a study (or its
+folder), does only what is missing, and returns a Summary. The rooms are imported inside, so that
+a verb loads only what it needs, and a missing extra is named with its install command.
+"""
+
+from qcbench.pipeline.intake import attributes, check_identity, ingest, preprocess, sample, simulate, where
+from qcbench.pipeline.labelling import (
+    agreement,
+    consensus,
+    coordinate,
+    exemplar,
+    export_labels,
+    import_labels,
+    label,
+    preview,
+    review,
+    serve,
+    write_config,
+)
+from qcbench.pipeline.modelling import evaluate, predict, report, split, train
+from qcbench.pipeline.records import records_import, records_revoke, records_serve, records_token
+from qcbench.pipeline.whole import (
+    demo,
+    demo_study,
+    demo_warehouse,
+    doctor,
+    init,
+    label_simulated,
+    planted_faults,
+    table,
+)
+
+__all__ = [
+    "agreement",
+    "attributes",
+    "check_identity",
+    "consensus",
+    "coordinate",
+    "demo",
+    "demo_study",
+    "demo_warehouse",
+    "doctor",
+    "evaluate",
+    "exemplar",
+    "export_labels",
+    "import_labels",
+    "ingest",
+    "init",
+    "label",
+    "label_simulated",
+    "planted_faults",
+    "predict",
+    "preprocess",
+    "preview",
+    "records_import",
+    "records_revoke",
+    "records_serve",
+    "records_token",
+    "report",
+    "review",
+    "sample",
+    "serve",
+    "simulate",
+    "split",
+    "table",
+    "train",
+    "where",
+    "write_config",
+]

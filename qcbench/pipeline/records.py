@@ -1,0 +1,63 @@
+"""Image quality metrics and ratings in a database, behind a REST API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qcbench.pipeline.extras import StudyLike, extra
+from qcbench.study import Study
+from qcbench.summary import Summary
+
+if TYPE_CHECKING:
+    pass
+
+
+def records_token(study: StudyLike, *, client: str, scope: str = "read") -> str:
+    """Make a token for a client of the records API; it is shown this once."""
+    with extra("records"):
+        from qcbench.records import database, tokens
+    opened = database.open_database(Study.of(study))
+    try:
+        return tokens.mint(opened, client=client, scope=scope)
+    finally:
+        opened.close()
+
+
+def records_revoke(study: StudyLike, *, client: str) -> int:
+    """End every token of a client at once; return how many were in force."""
+    with extra("records"):
+        from qcbench.records import database, tokens
+    opened = database.open_database(Study.of(study))
+    try:
+        return tokens.revoke(opened, client=client)
+    finally:
+        opened.close()
+
+
+def records_serve(
+    study: StudyLike,
+    *,
+    port: int | None = None,
+    host: str = "127.0.0.1",
+    open_reads: bool = False,
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve the records API until it is interrupted. Refuses to start while there is no token."""
+    with extra("records"):
+        from qcbench.records import serve as room
+    room.serve(Study.of(study), port=port or 0, host=host, open_reads=open_reads, on_ready=on_ready)
+
+
+def records_import(study: StudyLike, source: str | Path) -> Summary:
+    """Store the records of MRIQC that lie in files."""
+    with extra("records"):
+        from qcbench.records import database, importing
+        from qcbench.records.serve import pseudonyms_of
+    study = Study.of(study)
+    opened = database.open_database(study)
+    try:
+        return importing.import_records(opened, pseudonyms_of(study), Path(source))
+    finally:
+        opened.close()

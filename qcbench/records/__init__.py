@@ -1,0 +1,1 @@
+"""Image quality metrics and ratings of any scan, kept in one database behind a REST API."""

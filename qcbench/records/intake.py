@@ -1,0 +1,152 @@
+"""Into the database: records and ratings, each once, with their flags, their image, and an entry in the audit log."""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+
+import sqlalchemy as sa
+
+from qcbench.errors import UsageError
+from qcbench.records import audit, schema
+from qcbench.records.checks import Accepted, Flag
+from qcbench.records.database import now
+from qcbench.records.ratings import Rated
+from qcbench.records.tokens import Client
+
+_AT_A_TIME = 500
+
+
+class NotYoursError(UsageError):
+    """Somebody wants to rate for, or to supersede a rating of, somebody else."""
+
+
+def add_records(connection: sa.Connection, client: Client, accepted: Sequence[Accepted]) -> set[str]:
+    """Store what is not there yet; return the ids that are new. The transaction must be one that writes."""
+    unique = {each.record_id: each for each in accepted}
+    known = _known(connection, schema.RAW_RECORD.c.record_id, unique)
+    new = [each for name, each in unique.items() if name not in known]
+    if not new:
+        return set()
+    received_at = now()
+    _know_images(connection, new)
+    shared = {"received_at": received_at, "client_id": client.client_id}
+    raw = [{"record_id": e.record_id, "modality": e.modality, "payload": e.payload, **shared} for e in new]
+    _insert(connection, schema.RAW_RECORD, raw)
+    for modality, table in schema.TYPED.items():
+        rows = [each.row for each in new if each.modality == modality]
+        for row in rows:
+            row["received_at"] = received_at
+        if rows:
+            _insert(connection, table, rows)
+    _add_flags(connection, "record", ((each.record_id, each.flags) for each in new))
+    names = [each.record_id for each in new]
+    audit.append(connection, client=client.name, action="records added", detail={"records": names})
+    return set(names)
+
+
+def add_ratings(connection: sa.Connection, client: Client, rated: Sequence[Rated]) -> set[str]:
+    """Store what is not there yet; return the ids that are new.
+
+    Raises NotYoursError when it is not the client's own or supersedes somebody else's, UsageError when it supersedes
+    a rating that is not there.
+    """
+    for each in rated:
+        if each.row["rater"] != client.name and not client.may("write"):
+            raise NotYoursError(f"the token is {client.name}'s and cannot rate for {each.row['rater']}")
+    unique = {each.row["rating_id"]: each for each in rated}
+    known = _known(connection, schema.RATING.c.rating_id, unique)
+    new = [each for name, each in unique.items() if name not in known]
+    if not new:
+        return set()
+    _check_superseded(connection, new)
+    received_at = now()
+    shared = {"received_at": received_at, "client_id": client.client_id}
+    connection.execute(schema.RATING.insert(), [each.row | shared for each in new])
+    _add_flags(connection, "rating", ((each.row["rating_id"], each.flags) for each in new))
+    hashes = {each.row["rating_id"]: hashlib.sha256(each.row["payload"].encode()).hexdigest() for each in new}
+    audit.append(connection, client=client.name, action="ratings added", detail={"ratings": hashes})
+    return set(hashes)
+
+
+def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict]) -> None:
+    """Hand rows to the driver as they are: with a hundred columns SQLAlchemy takes longer for them than the disk."""
+    statement, names = _statement(table, connection.dialect.name)
+    connection.exec_driver_sql(statement, list(map(operator.itemgetter(*names), rows)))
+
+
+@cache
+def _statement(table: sa.Table, dialect: str) -> tuple[str, tuple[str, ...]]:
+    names = tuple(str(column.name) for column in table.c if column.name != "sequence")
+    quoted = ", ".join(f'"{name}"' for name in names)
+    marks = ", ".join(["?" if dialect == "sqlite" else "%s"] * len(names))
+    # The names are those of our own tables.
+    return f'INSERT INTO "{table.name}" ({quoted}) VALUES ({marks})', names  # noqa: S608
+
+
+def _known(connection: sa.Connection, column: sa.Column, wanted: Iterable) -> set:
+    found: set = set()
+    for part in _parts(list(wanted)):
+        found.update(connection.execute(sa.select(column).where(column.in_(part))).scalars())
+    return found
+
+
+def _parts(whole: list) -> Iterator[list]:
+    yield from (whole[start : start + _AT_A_TIME] for start in range(0, len(whole), _AT_A_TIME))
+
+
+def _check_superseded(connection: sa.Connection, new: Sequence[Rated]) -> None:
+    table = schema.RATING
+    raters: dict[str, str] = {}
+    for part in _parts([each.row["supersedes"] for each in new if each.row["supersedes"]]):
+        found = sa.select(table.c.rating_id, table.c.rater).where(table.c.rating_id.in_(part))
+        raters |= dict(connection.execute(found).all())
+    for each in new:
+        old = each.row["supersedes"]
+        if old is not None and old not in raters:
+            raise UsageError(f"there is no rating {old} to supersede")
+        if old is not None and raters[old] != each.row["rater"]:
+            raise NotYoursError(f"rating {old} is not {each.row['rater']}'s; a rating is superseded by who made it")
+        raters[each.row["rating_id"]] = each.row["rater"]
+
+
+def _know_images(connection: sa.Connection, new: Sequence[Accepted]) -> None:
+    """Note each file; one whose voxels are known is the same image as other files with the same voxels."""
+    table = schema.IMAGE_FILE
+    files: dict[str, str | None] = {}
+    for each in new:
+        files[each.row["file_md5"]] = each.row["voxels_sha256"] or files.get(each.row["file_md5"])
+    known: dict[str, str | None] = {}
+    for part in _parts(list(files)):
+        found = sa.select(table.c.file_md5, table.c.voxels_sha256).where(table.c.file_md5.in_(part))
+        known |= dict(connection.execute(found).all())
+    rows = [
+        {"file_md5": file_md5, "voxels_sha256": voxels, "image_id": voxels or file_md5}
+        for file_md5, voxels in files.items()
+        if file_md5 not in known
+    ]
+    if rows:
+        connection.execute(table.insert(), rows)
+    for file_md5, voxels in files.items():
+        if voxels and file_md5 in known and known[file_md5] is None:
+            named = table.update().where(table.c.file_md5 == file_md5)
+            connection.execute(named.values(voxels_sha256=voxels, image_id=voxels))
+
+
+def _add_flags(connection: sa.Connection, kind: str, items: Iterable[tuple[str, list[Flag]]]) -> None:
+    rows = [
+        {
+            "item_id": item_id,
+            "kind": kind,
+            "code": flag.code,
+            "field": flag.field,
+            "found": None if flag.found is None else str(flag.found),
+            "proposed": None if flag.proposed is None else str(flag.proposed),
+        }
+        for item_id, flags in items
+        for flag in flags
+    ]
+    if rows:
+        connection.execute(schema.FLAG.insert(), rows)

@@ -1,0 +1,1 @@
+"""Steps that bring the records database from one form to the next, run by alembic."""

@@ -1,0 +1,148 @@
+import csv
+import io
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.records.samples import a_record, md5_of
+
+HASH = "ab" * 32
+
+
+def records(n, modality="bold"):
+    return [a_record(modality, fd_mean=i, provenance={"md5sum": md5_of(i)}) for i in range(n)]
+
+
+def rate(api, rating=3.0, scope="rate", **more):
+    return api.post("/api/v2/ratings", {"rating": rating, "md5sum": md5_of(1)} | more, scope=scope)
+
+
+def test_a_record_is_created_once_and_says_its_flags(api):
+    record = a_record(bids_meta={"MagneticFieldStrength": 1.0})
+    first, second = api.post("/api/v2/records/T1w", record), api.post("/api/v2/records/T1w", record)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert (first.json()["created"], second.json()["created"]) == (True, False)
+    assert first.json()["id"] == second.json()["id"]
+    assert first.json()["flags"] == [
+        {"code": "field-truncated", "field": "MagneticFieldStrength", "found": 1.0, "proposed": 1.5}
+    ]
+    shown = api.get(f"/api/v2/records/T1w/{first.json()['id']}").json()
+    assert shown["MagneticFieldStrength"] == shown["payload"]["bids_meta"]["MagneticFieldStrength"] == 1.0
+    assert shown["flags"][0]["proposed"] == "1.5"
+
+
+def test_many_are_stored_at_once_and_each_has_its_own_outcome(api):
+    payloads = [*records(3), a_record("bold", tsnr=-1), records(1)[0]]
+    items = api.post("/api/v2/records/bold/bulk", payloads).json()["items"]
+    assert [item["status"] for item in items] == [201, 201, 201, 422, 201]
+    assert items[0]["id"] == items[4]["id"] and "tsnr" in items[3]["issues"]
+    again = api.post("/api/v2/records/bold/bulk", payloads).json()["items"]
+    assert [item["status"] for item in again] == [200, 200, 200, 422, 200]
+    assert api.get("/api/v2/statistics").json()["records"]["bold"]["records"] == 3
+
+
+def test_pages_go_on_from_a_cursor_while_others_write(api):
+    api.post("/api/v2/records/bold/bulk", records(5))
+    first = api.get("/api/v2/records/bold", limit=3).json()
+    api.post("/api/v2/records/bold/bulk", records(8)[5:])
+    second = api.get("/api/v2/records/bold", limit=3, cursor=first["next"]).json()
+    third = api.get("/api/v2/records/bold", limit=3, cursor=second["next"]).json()
+    pages = [[item["fd_mean"] for item in page["items"]] for page in (first, second, third)]
+    assert pages == [[0, 1, 2], [3, 4, 5], [6, 7]] and third["next"] is None
+
+
+def test_filters_choose(api):
+    api.post("/api/v2/records/bold/bulk", records(5))
+    found = api.get("/api/v2/records/bold", filter=["fd_mean>=2", "fd_mean!=3", "version=24.0.2"]).json()["items"]
+    assert [item["fd_mean"] for item in found] == [2, 4]
+    for bad in ("payload=1", "fd_mean", "fd_mean>'x'", "testing=1"):
+        assert api.get("/api/v2/records/bold", filter=bad).status_code == 400, bad
+    assert "filters" in api.get("/api/v2/records/bold", filters="fd_mean>2").json()["_issues"]
+
+
+def test_files_with_the_same_voxels_are_one_image(api):
+    packed = a_record(provenance={"md5sum": md5_of(1), "voxels_sha256": HASH})
+    repacked = a_record(cjv=0.9, provenance={"md5sum": md5_of(2), "voxels_sha256": HASH})
+    unknown = a_record(cjv=0.8, provenance={"md5sum": md5_of(3)})
+    for record in (packed, repacked, unknown):
+        api.post("/api/v2/records/T1w", record)
+    assert api.get("/api/v2/statistics").json()["images"] == 2
+    # Later the voxels of the third file become known too.
+    api.post("/api/v2/records/T1w", a_record(cjv=0.7, provenance={"md5sum": md5_of(3), "voxels_sha256": HASH}))
+    assert api.get("/api/v2/statistics").json()["images"] == 1
+    assert {item["image_id"] for item in api.get("/api/v2/records/T1w").json()["items"]} == {HASH}
+
+
+def test_a_rating_waits_for_its_image_and_is_linked_when_it_comes(api):
+    assert rate(api).status_code == 201
+    api.post("/api/v2/ratings", {"rating": 2, "unlinked": True}, scope="rate")
+    assert [item["link"] for item in api.get("/api/v2/ratings").json()["items"]] == ["waiting", "unlinked"]
+    made = api.post("/api/v2/records/T1w", a_record(provenance={"md5sum": md5_of(1)})).json()
+    assert [item["link"] for item in api.get("/api/v2/ratings").json()["items"]] == ["linked", "unlinked"]
+    assert [item["score"] for item in api.get("/api/v2/ratings", link="linked").json()["items"]] == [3.0]
+    assert [rating["score"] for rating in api.get(f"/api/v2/records/T1w/{made['id']}").json()["ratings"]] == [3.0]
+    assert api.get("/api/v2/statistics").json()["links"] == {"linked": 1, "unlinked": 1}
+
+
+def test_a_rating_supersedes_an_earlier_one_of_the_same_rater(api):
+    old = rate(api).json()["id"]
+    assert rate(api, 1.0, supersedes=old).status_code == 201
+    rows = api.get("/api/v2/ratings", filter="file_md5=" + md5_of(1)).json()["items"]
+    assert [(row["score"], row["current"]) for row in rows] == [(3.0, False), (1.0, True)]
+    assert rate(api, 1.5, supersedes="0" * 24).status_code == 409
+
+
+def test_nobody_rates_for_another_or_supersedes_anothers_rating(api):
+    old = rate(api).json()["id"]
+    assert rate(api, rater="bob").status_code == 403
+    assert rate(api, 1.0, scope="write", supersedes=old).status_code == 403
+    bulk = [{"rating": 2, "md5sum": md5_of(2)}, {"rating": 2, "md5sum": md5_of(3), "rater": "bob"}]
+    assert api.post("/api/v2/ratings/bulk", bulk, scope="rate").status_code == 403
+    assert len(api.get("/api/v2/ratings").json()["items"]) == 1
+    # An import of other people's ratings needs the scope to write.
+    assert rate(api, scope="write", rater="bob").status_code == 201
+
+
+def test_a_table_leaves_as_csv_that_a_spreadsheet_opens_safely(api):
+    api.post("/api/v2/records/bold", a_record("bold", bids_meta={"ProtocolName": "=1+1"}))
+    answer = api.get("/api/v2/records/bold/export")
+    (row,) = csv.DictReader(io.StringIO(answer.text))
+    assert (row["ProtocolName"], row["spacing_tr"], row["image_id"]) == ("'=1+1", "2.0", "0" * 32)
+    assert answer.headers["content-disposition"] == 'attachment; filename="bold.csv"'
+
+
+def test_a_table_leaves_as_parquet_with_its_types(api):
+    api.post("/api/v2/records/bold/bulk", records(5))
+    table = pq.read_table(
+        io.BytesIO(api.get("/api/v2/records/bold/export", form="parquet", filter="fd_mean>1").content)
+    )
+    assert table.column("fd_mean").to_pylist() == [2.0, 3.0, 4.0]
+    assert (str(table.schema.field("size_x").type), str(table.schema.field("hmc_fsl").type)) == ("int64", "bool")
+
+
+def test_long_tables_leave_whole(api_sqlite):
+    for start in range(0, 2_100, 300):
+        payloads = [a_record("bold", fd_num=start + i, provenance={"md5sum": md5_of(start + i)}) for i in range(300)]
+        assert api_sqlite.post("/api/v2/records/bold/bulk", payloads).status_code == 200
+    rows = list(csv.DictReader(io.StringIO(api_sqlite.get("/api/v2/records/bold/export").text)))
+    assert [int(row["fd_num"]) for row in rows] == list(range(2_100))
+
+
+def test_ratings_leave_with_their_image(api):
+    rate(api, comment="@SUM(A1)")
+    api.post("/api/v2/records/T1w", a_record(provenance={"md5sum": md5_of(1), "voxels_sha256": HASH}))
+    (row,) = csv.DictReader(io.StringIO(api.get("/api/v2/ratings/export").text))
+    assert (row["score"], row["image_id"], row["link"], row["comment"]) == ("3.0", HASH, "linked", "'@SUM(A1)")
+
+
+def test_statistics_leave_out_what_stands_for_none(api):
+    for number, fber in enumerate((-1.0, 10.0, 20.0)):
+        api.post("/api/v2/records/T1w", a_record(fber=fber, provenance={"md5sum": md5_of(number)}))
+    assert api.get("/api/v2/statistics/T1w").json()["fber"] == {"n": 2, "mean": 15.0, "min": 10.0, "max": 20.0}
+    assert api.get("/api/v2/statistics").json()["flags"] == {"stands-for-none": 1}
+
+
+@pytest.mark.parametrize("payload", [{}, [1], [[]], "x", None, [a_record("bold")] * 1001])
+def test_a_bulk_is_a_list_of_objects(api_sqlite, payload):
+    answer = api_sqlite.post("/api/v2/records/bold/bulk", payload)
+    assert answer.status_code in (413, 422)
