@@ -51,6 +51,7 @@ _HOMES = {
             "records_serve",
             "records_import",
             "demo",
+            "demo_dicom",
             "demo_study",
             "demo_warehouse",
             "label_simulated",

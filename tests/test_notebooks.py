@@ -7,7 +7,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from qcbench import store
+from qcbench import demo_dicom, store
+from qcbench.prepare import marking
+from qcbench.prepare.attributes import read_list
 from qcbench.study import Study
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
@@ -52,3 +54,35 @@ def test_the_saved_tour_holds_no_picture_of_a_scan(tour):
     assert "iVBORw0KGgo" not in saved  # how a PNG begins in base64
     assert len(saved) < 400_000
     assert any((study.derivatives).rglob("*.png"))
+
+
+def test_preparing_goes_from_an_archive_over_the_radiologist_s_marks_to_pictures(tmp_path):
+    """The cells in order; between two of them a radiologist marks the list, as the page would."""
+    notebook = nbformat.read(NOTEBOOKS[1], as_version=4)
+    names = {"QCBENCH_STUDY": "study", "QCBENCH_LIST": "list.csv", "QCBENCH_KEY": "key"}
+    paths = {name: str(tmp_path / file) for name, file in names.items()}
+    demo_dicom(tmp_path / "archive", patients=2, show_progress=False)
+    os.environ.update(QCBENCH_DICOM=str(tmp_path / "archive"), **paths)
+    try:
+        client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
+        with client.setup_kernel():
+            for number, cell in enumerate(notebook.cells):
+                if "qc.ingest" in cell.source:
+                    mark_likely(tmp_path / "list.csv")
+                client.execute_cell(cell, number)
+    finally:
+        for name in ("QCBENCH_DICOM", *names):
+            os.environ.pop(name, None)
+    study = Study(tmp_path / "study")
+    rows = store.rows(study, "images")
+    assert sorted(row["excluded_reason"] is None for row in rows) == [False, False, True, True]
+    assert [row["error"] for row in store.rows(study, "preprocessed")] == [None, None]
+    assert "0 findings" in nbformat.writes(notebook)
+    assert "iVBORw0KGgo" not in nbformat.writes(notebook)
+
+
+def mark_likely(path):
+    """Keep what the dictionary takes for a T1w, and every study and body part."""
+    rows = read_list(path)
+    kept = [row for row in rows if row["attribute"] != "SeriesDescription" or "FLAIR" not in row["value"]]
+    marking.mark(path, {(row["attribute"], row["value"]): marking.KEEP for row in kept})

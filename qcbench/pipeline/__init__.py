@@ -23,6 +23,7 @@ from qcbench.pipeline.modelling import evaluate, predict, report, split, train
 from qcbench.pipeline.records import records_import, records_revoke, records_serve, records_token
 from qcbench.pipeline.whole import (
     demo,
+    demo_dicom,
     demo_study,
     demo_warehouse,
     doctor,
@@ -39,6 +40,7 @@ __all__ = [
     "consensus",
     "coordinate",
     "demo",
+    "demo_dicom",
     "demo_study",
     "demo_warehouse",
     "doctor",

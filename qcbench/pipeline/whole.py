@@ -83,6 +83,13 @@ def demo_warehouse(
     )
 
 
+def demo_dicom(folder: str | Path, *, patients: int = 4, show_progress: bool = True) -> Summary:
+    """Write a small DICOM archive of invented patients, to try the intake on."""
+    with extra("prepare"):
+        from qcbench.prepare import demo_archive
+    return demo_archive.build_archive(folder, patients=patients, show_progress=show_progress)
+
+
 def label_simulated(study: StudyLike) -> Summary:
     """Label every screenshot as the simulated raters sim-1 and sim-2, who sometimes disagree."""
     from qcbench.annotate import simulated
