@@ -15,6 +15,8 @@ _HOMES = {
     "Study": "qcbench.study",
     "Labeller": "qcbench.widgets.labeller",
     "AttributeMarks": "qcbench.widgets.attributes",
+    "Job": "qcbench.jobs",
+    "jobs": "qcbench.jobs",
     "Coordinator": "qcbench.widgets.coordinator",
     "Review": "qcbench.widgets.review",
     "Slices": "qcbench.widgets.slices",

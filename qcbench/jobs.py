@@ -1,0 +1,268 @@
+"""Long work launched from a cell: it starts at once, is watched, and goes on when the kernel is gone.
+
+A job is a folder jobs/<id>/ of the study: job.json says what was asked for, state.json how it goes (written anew every
+few seconds: the heartbeat), log.txt what it prints. A watcher process of its own runs the verb of the command line and
+writes them; on a cluster SLURM starts that watcher. Nothing here is imported by the work itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from qcbench import durable
+from qcbench.errors import StudyError, UsageError
+from qcbench.study import Study
+
+STATES = ("waiting", "running", "done", "failed", "stopped", "lost")
+#: Where a job runs: on this machine, or where SLURM sends it.
+PLACES = ("local", "slurm")
+#: Verbs that take long and go on where they stopped.
+VERBS = ("preprocess", "simulate", "train", "predict", "ingest")
+_HEARTBEAT_S = 2.0
+#: Without a sign of life for so long, and no process to be seen, a job is lost.
+_LOST_AFTER_S = 30.0
+_STOP_S = 20.0
+_TAIL_BYTES = 20_000
+#: Watchers that this process started: one that has ended is a zombie until it is asked for.
+_OURS: dict[int, subprocess.Popen] = {}
+
+
+class Job:
+    """One piece of long work, found again by its folder. `state` is one of STATES."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not (self.folder / "job.json").is_file():
+            raise StudyError(f"{folder} is no job; qc.jobs(study) lists those of a study")
+        self.asked: dict = json.loads((self.folder / "job.json").read_text(encoding="utf-8"))
+
+    @classmethod
+    def start(
+        cls,
+        study: Study | str | Path,
+        verb: str,
+        options: dict[str, object],
+        *,
+        arguments: Sequence[str] = (),
+        where: str = "local",
+        slurm: str = "",
+    ) -> Job:
+        """Start a verb of the command line and return at once.
+
+        `options` are those of the verb, e.g. {"task": "tier3", "spacing": 2}; `arguments` stand before them. On SLURM,
+        `slurm` holds options of sbatch, e.g. "--gres=gpu:1 --time=12:00:00 --mem=16G". Raises UsageError for a verb
+        that is no long work, for an unknown place, and where there is no sbatch.
+        """
+        if verb not in VERBS:
+            raise UsageError(f"a job is one of {', '.join(VERBS)}, got {verb!r}")
+        if where not in PLACES:
+            raise UsageError(f"a job runs {' or '.join(PLACES)}, got {where!r}")
+        if where == "slurm" and shutil.which("sbatch") is None:
+            raise UsageError(
+                "there is no sbatch on this machine's path; start it with where='local', or on the cluster"
+            )
+        study = Study.of(study)
+        name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{verb}-{secrets.token_hex(2)}"
+        folder = study.folder / "jobs" / name
+        folder.mkdir(parents=True)
+        asked = {
+            "verb": verb,
+            "arguments": [verb, str(study.folder), *arguments, *_as_arguments(options)],
+            "where": where,
+            "started_by": os.environ.get("JUPYTERHUB_USER") or os.environ.get("USER", ""),
+            "asked_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        durable.write_text(folder / "state.json", json.dumps({"state": "waiting"}))
+        durable.write_text(folder / "job.json", json.dumps(asked, indent=1) + "\n")
+        watcher = [sys.executable, "-m", "qcbench.jobs", str(folder)]
+        if where == "local":
+            with (folder / "watcher.txt").open("wb") as output:
+                # A session of its own: neither Ctrl-C nor the end of the kernel reaches it.
+                started = subprocess.Popen(
+                    watcher, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, start_new_session=True
+                )
+            _OURS[started.pid] = started
+        else:
+            _submit(folder, watcher, slurm)
+        return cls(folder)
+
+    @property
+    def job_id(self) -> str:
+        """The name of the job's folder."""
+        return self.folder.name
+
+    def status(self) -> dict:
+        """Return what is known now: `state`, `exit_status`, `heartbeat_at`, `host`, and `summary` once it is done."""
+        try:
+            known = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            known = {"state": "waiting"}
+        if known["state"] == "running" and self._is_lost(known):
+            known["state"] = "lost"
+        return known
+
+    @property
+    def state(self) -> str:
+        """How it goes: one of STATES."""
+        return self.status()["state"]
+
+    def log(self) -> str:
+        """Return the end of what the work printed."""
+        try:
+            with (self.folder / "log.txt").open("rb") as file:
+                file.seek(0, os.SEEK_END)
+                file.seek(max(0, file.tell() - _TAIL_BYTES))
+                return file.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    def stop(self) -> None:
+        """Ask the job to stop; what it has done stays, and the same verb goes on from there."""
+        durable.write_text(self.folder / "stop", "asked\n")
+
+    def wait(self, timeout_s: float | None = None) -> str:
+        """Return the state once it is over, or as it is after `timeout_s`."""
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while self.state in ("waiting", "running") and (until is None or time.monotonic() < until):
+            time.sleep(0.2)
+        return self.state
+
+    def __repr__(self) -> str:
+        return f"Job({self.job_id!r}, {self.state})"
+
+    def _is_lost(self, known: dict) -> bool:
+        silent_s = time.time() - (self.folder / "state.json").stat().st_mtime
+        if silent_s < _LOST_AFTER_S and not (known.get("host") == socket.gethostname() and silent_s > 3 * _HEARTBEAT_S):
+            return False
+        if known.get("host") != socket.gethostname():
+            return silent_s >= _LOST_AFTER_S
+        return not _is_alive(known.get("watcher_pid"))
+
+
+def jobs(study: Study | str | Path) -> list[Job]:
+    """Return the jobs of a study, the latest first; also those that another kernel started."""
+    folders = sorted((Study.of(study).folder / "jobs").glob("*/job.json"), reverse=True)
+    return [Job(path.parent) for path in folders]
+
+
+def watch(folder: Path) -> int:
+    """Run a job's verb to its end and write how it goes; what the watcher process does. Return its exit status."""
+    job = Job(folder)
+    command = [sys.executable, "-c", "from qcbench.cli import main; main()", *job.asked["arguments"], "--json"]
+    with (folder / "log.txt").open("wb") as log, (folder / "summary.json").open("wb") as summary:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=summary, stderr=log, cwd=folder, start_new_session=True
+        )
+        known = {
+            "state": "running",
+            "host": socket.gethostname(),
+            "watcher_pid": os.getpid(),
+            "pid": process.pid,
+            "began_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        signal.signal(signal.SIGTERM, lambda *_: job.stop())  # how SLURM ends a job, before it kills it
+        asked_at = None
+        while process.poll() is None:
+            _write_state(folder, known)
+            if asked_at is None and (folder / "stop").exists():
+                asked_at = time.monotonic()
+                os.killpg(process.pid, signal.SIGINT)
+            elif asked_at is not None and time.monotonic() - asked_at > _STOP_S:
+                os.killpg(process.pid, signal.SIGKILL)
+            _sleep_until_over(process, _HEARTBEAT_S)
+    known |= {"exit_status": process.returncode, "state": _ended(process.returncode, asked_at)}
+    known["summary"] = _read_summary(folder / "summary.json")
+    _write_state(folder, known)
+    return process.returncode
+
+
+def _ended(status: int, asked_at: float | None) -> str:
+    if asked_at is not None and status != 0:
+        return "stopped"
+    # 1: done, but some images failed; the summary names them.
+    return "done" if status in (0, 1) else "failed"
+
+
+def _write_state(folder: Path, known: dict) -> None:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    durable.write_text(folder / "state.json", json.dumps({**known, "heartbeat_at": now}))
+
+
+def _sleep_until_over(process: subprocess.Popen, seconds: float) -> None:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def _read_summary(path: Path) -> dict | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _as_arguments(options: dict[str, object]) -> list[str]:
+    """Return options as the command line takes them.
+
+    >>> _as_arguments({"task": "tier3", "spacing": 2, "folds": [0, 1], "retry": True, "epochs": None})
+    ['--task', 'tier3', '--spacing', '2', '--folds', '0,1', '--retry']
+    """
+    arguments = []
+    for name, value in options.items():
+        if value is None or value is False:
+            continue
+        arguments.append(f"--{name.replace('_', '-')}")
+        if value is not True:
+            arguments.append(
+                ",".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
+            )
+    return arguments
+
+
+def _submit(folder: Path, watcher: list[str], options: str) -> None:
+    """Hand the watcher to SLURM; its words are kept, and its refusal is an error."""
+    command = [
+        "sbatch",
+        f"--job-name=qcbench-{folder.name}",
+        f"--output={folder / 'watcher.txt'}",
+        "--signal=B:TERM@60",
+        *shlex.split(options),
+        f"--wrap=exec {shlex.join(watcher)}",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    durable.write_text(folder / "sbatch.txt", done.stdout + done.stderr)
+    if done.returncode != 0:
+        durable.write_text(folder / "state.json", json.dumps({"state": "failed", "exit_status": done.returncode}))
+        raise UsageError(f"sbatch refused the job: {done.stderr.strip() or done.stdout.strip()}")
+
+
+def _is_alive(pid: object) -> bool:
+    if not isinstance(pid, int):
+        return False
+    if pid in _OURS:
+        return _OURS[pid].poll() is None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(watch(Path(sys.argv[1])))
