@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Study": "qcbench.study",
+    "JobMonitor": "qcbench.widgets.job_monitor",
     "Labeller": "qcbench.widgets.labeller",
     "AttributeMarks": "qcbench.widgets.attributes",
     "Job": "qcbench.jobs",
@@ -52,6 +53,10 @@ _HOMES = {
             "records_revoke",
             "records_serve",
             "records_import",
+            "records_push",
+            "records_snapshot",
+            "records_diff",
+            "records_query",
             "demo",
             "demo_dicom",
             "demo_study",

@@ -35,8 +35,8 @@ _HEARTBEAT_S = 2.0
 _LOST_AFTER_S = 30.0
 _STOP_S = 20.0
 _TAIL_BYTES = 20_000
-#: Watchers that this process started: one that has ended is a zombie until it is asked for.
-_OURS: dict[int, subprocess.Popen] = {}
+#: Leaves the watcher to the machine: it is no child of the kernel, and so neither ends with it nor has to be reaped.
+_LEAVE = "import os, sys\nif os.fork() == 0:\n    os.setsid()\n    os.execv(sys.argv[1], sys.argv[1:])\n"
 
 
 class Job:
@@ -89,11 +89,8 @@ class Job:
         watcher = [sys.executable, "-m", "qcbench.jobs", str(folder)]
         if where == "local":
             with (folder / "watcher.txt").open("wb") as output:
-                # A session of its own: neither Ctrl-C nor the end of the kernel reaches it.
-                started = subprocess.Popen(
-                    watcher, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, start_new_session=True
-                )
-            _OURS[started.pid] = started
+                launch = [sys.executable, "-S", "-c", _LEAVE, *watcher]
+                subprocess.run(launch, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, check=True)
         else:
             _submit(folder, watcher, slurm)
         return cls(folder)
@@ -253,8 +250,6 @@ def _submit(folder: Path, watcher: list[str], options: str) -> None:
 def _is_alive(pid: object) -> bool:
     if not isinstance(pid, int):
         return False
-    if pid in _OURS:
-        return _OURS[pid].poll() is None
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

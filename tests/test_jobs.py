@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from qcbench import train
 from qcbench.errors import StudyError, UsageError
 from qcbench.jobs import Job, jobs
 from qcbench.study import Study
@@ -158,3 +159,11 @@ def test_slurm_is_refused_where_there_is_none(study, monkeypatch):
 def test_a_folder_that_is_no_job_is_refused(tmp_path):
     with pytest.raises(StudyError, match="is no job"):
         Job(Path(tmp_path))
+
+
+def test_training_from_a_cell_returns_a_job_that_says_what_was_asked(study):
+    job = train(study, task="tier3", folds=[0, 1], spacing=4, where="local")
+    assert job.asked["arguments"][2:8] == ["--task", "tier3", "--architecture", "conv5_fc3", "--preset", "paper-2022"]
+    assert job.asked["arguments"][8:12] == ["--folds", "0,1", "--spacing", "4"]
+    assert job.wait(120) == "failed"
+    assert "qcbench split" in job.log()

@@ -63,10 +63,11 @@ def fit_fold(
     seed: int = 0,
     device: str = "auto",
     workers: int = 0,
-    on_epoch: Callable[[], None] = lambda: None,
+    on_epoch: Callable[[list[dict]], None] = lambda curves: None,
 ) -> FittedFold:
     """Return the network's weights at its lowest validation loss.
 
+    `on_epoch` is given the rows of all epochs so far, after each of them.
     The global random state is left as it was. Raises TrainingError when the loss stops being a
     number, UsageError when the device is not there.
     """
@@ -186,11 +187,11 @@ def _loss_and_balanced_accuracy(sums: list[Tensor]) -> tuple[float, float]:
 
 
 class _OnEpoch(Callback):
-    def __init__(self, call: Callable[[], None]) -> None:
+    def __init__(self, call: Callable[[list[dict]], None]) -> None:
         self._call = call
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._call()
+        self._call(pl_module.curves)
 
 
 def _early_stopping(options: TrainOptions) -> list[Callback]:

@@ -170,8 +170,9 @@ def _fit_run(
         fit, validation = plan.data.parts(fold)
         epochs_seen = Counter()
 
-        def on_epoch(seen: Counter = epochs_seen) -> None:
+        def on_epoch(curves: list[dict], seen: Counter = epochs_seen, fold: int = fold) -> None:
             seen.update(["epoch"])
+            _save_curves(run, fold, curves)  # so that a job can be watched
             advance()
 
         fitted = fit_fold(
@@ -193,11 +194,7 @@ def _fit_run(
 
 def _save_fold(run: Run, fold: int, fitted: FittedFold, *, n_fit: int, n_validation: int, seconds: float) -> None:
     folder = run.fold_folder(fold)
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(fitted.curves[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(fitted.curves)
-    durable.write_text(folder / "curves.csv", buffer.getvalue())
+    _save_curves(run, fold, fitted.curves)
     best = next(row for row in fitted.curves if row["epoch"] == fitted.best_epoch)
     document = {
         "fold": fold,
@@ -210,6 +207,14 @@ def _save_fold(run: Run, fold: int, fitted: FittedFold, *, n_fit: int, n_validat
         "weights_sha256": weights.save_weights(folder, fitted.state),
     }
     durable.write_text(folder / "fold.json", json.dumps(document, indent=1) + "\n")
+
+
+def _save_curves(run: Run, fold: int, curves: list[dict]) -> None:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(curves[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(curves)
+    durable.write_text(run.fold_folder(fold) / "curves.csv", buffer.getvalue())
 
 
 def _chosen_folds(folds: str | int | Sequence[int], existing: Sequence[int]) -> list[int]:

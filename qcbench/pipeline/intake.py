@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qcbench.errors import UsageError
+from qcbench.jobs import Job
 from qcbench.pipeline.extras import StudyLike, extra
 from qcbench.study import Study
 from qcbench.summary import Summary
@@ -76,13 +77,18 @@ def preprocess(
     preset: str = "fast",
     workers: int | None = None,
     retry: bool = False,
+    where: str | None = None,
+    slurm: str = "",
     show_progress: bool = True,
-) -> Summary:
+) -> Summary | Job:
     """Align each image to the template and draw its three central slices: table `preprocessed`.
 
     `workers` images are processed at a time (default: one a core). Images that failed before are
-    tried again with `retry`.
+    tried again with `retry`. With `where` ``local`` or ``slurm`` it returns a Job at once.
     """
+    if where:
+        asked = {"preset": preset, "workers": workers, "retry": retry}
+        return Job.start(study, "preprocess", asked, where=where, slurm=slurm)
     with extra("prepare"):
         from qcbench.prepare import t1linear
     return t1linear.preprocess(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from qcbench.jobs import Job
 from qcbench.pipeline.extras import StudyLike, extra
 from qcbench.study import Study
 from qcbench.summary import Summary
-
-if TYPE_CHECKING:
-    pass
 
 
 def split(study: StudyLike, *, test_share: float = 0.1, folds: int = 5, seed: int = 0) -> Summary:
@@ -31,9 +28,18 @@ def train(
     epochs: int | None = None,
     seed: int = 0,
     device: str = "auto",
+    where: str | None = None,
+    slurm: str = "",
     show_progress: bool = True,
-) -> Summary:
-    """Fit one network a task and fold: folder ``runs/``. `spacing` is 1, 2 or 4 mm."""
+) -> Summary | Job:
+    """Fit one network a task and fold: folder ``runs/``. `spacing` is 1, 2 or 4 mm.
+
+    With `where` ``local`` or ``slurm`` it returns a Job at once; `slurm` holds options of sbatch. See `JobMonitor`.
+    """
+    if where:
+        asked = {"task": task, "architecture": architecture, "preset": preset, "folds": folds, "spacing": spacing}
+        more = {"epochs": epochs, "seed": seed, "device": device}
+        return Job.start(study, "train", {**asked, **more}, where=where, slurm=slurm)
     with extra("learn"):
         from qcbench.learn import train as room
     return room.train(
@@ -56,9 +62,17 @@ def predict(
     task: str = "all",
     architecture: str = "conv5_fc3",
     device: str = "auto",
+    where: str | None = None,
+    slurm: str = "",
     show_progress: bool = True,
-) -> Summary:
-    """Run the trained networks and the baseline over every image: table `predictions`."""
+) -> Summary | Job:
+    """Run the trained networks and the baseline over every image: table `predictions`.
+
+    With `where` ``local`` or ``slurm`` it returns a Job at once.
+    """
+    if where:
+        asked = {"task": task, "architecture": architecture, "device": device}
+        return Job.start(study, "predict", asked, where=where, slurm=slurm)
     with extra("learn"):
         from qcbench.learn import infer
     return infer.predict(
