@@ -91,7 +91,8 @@ def events_of(study: Study) -> list[dict]:
 class ReviewJournal:
     """The review events of a study, and the log of one reviewer's session; nothing is written before an event.
 
-    What others wrote meanwhile is read before each event, so that nobody signs what has changed.
+    What others wrote meanwhile is read before each event, so that nobody signs what has changed. Only images that the
+    reviewer labelled are `open` to them.
     """
 
     def __init__(self, study: Study, reviewer: str) -> None:
@@ -102,9 +103,13 @@ class ReviewJournal:
 
     def refresh(self) -> None:
         """Read everything afresh."""
-        self.open: dict[str, list[dict]] = {}
+        waiting: dict[str, list[dict]] = {}
         for row in store.rows(self._study, "open_reviews"):
-            self.open.setdefault(row["image_id"], []).append(row)
+            waiting.setdefault(row["image_id"], []).append(row)
+        # Who has not labelled an image still has to, blind to what the others noted.
+        self.open = {
+            image_id: rows for image_id, rows in waiting.items() if self.reviewer in {row["rater"] for row in rows}
+        }
         events = events_of(self._study)
         self._known = {event["event_id"]: event for event in events}
         self.reviews = reviews(events, {image_id: self.label_event_ids(image_id) for image_id in self.open})

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from qcbench import images, schema, store
+from qcbench import images, schema
 from qcbench.annotate.conversation import AHEAD, BEHIND, Conversation, Outgoing, disk_refused, nack
 from qcbench.annotate.messages import COMMENT_LIMIT, Refused, read_event_id, read_text
 from qcbench.annotate.queue import QueuedImage, labellable, queued
@@ -58,12 +58,12 @@ class ReviewSession(Conversation):
         Raises StudyError when there is no such rater or nothing to review, TableError when an
         earlier review cannot be read.
         """
-        study.require_rater(reviewer)
-        waiting = {row["image_id"] for row in store.rows(study, "open_reviews")}
+        journal = ReviewJournal(study, reviewer)
+        waiting = set(journal.open)
         if not waiting:
             raise StudyError(
-                f"no image of the study {study.folder.name!r} waits for a joint review. When raters have labelled, "
-                f"the coordinator makes the list with: qcbench consensus {study.folder}"
+                f"no image of the study {study.folder.name!r} waits for a joint review by {reviewer!r}. When raters "
+                f"have labelled, the coordinator makes the list with: qcbench consensus {study.folder}"
             )
         disagreements = [
             queued(row, "review")
@@ -72,7 +72,7 @@ class ReviewSession(Conversation):
         ]
         return cls(
             disagreements,
-            ReviewJournal(study, reviewer),
+            journal,
             study.protocol,
             lambda image: images.read_png(study.absolute(image.screenshot_path)),
             salt=study.salt,

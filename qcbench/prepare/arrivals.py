@@ -30,7 +30,8 @@ def compared(study: Study) -> Iterator[None]:
         before = set(json.loads(marker.read_text(encoding="utf-8")))
         _sweep(study)
     if before is None:
-        before = {row["image_id"] for row in _usable(study)}
+        # A copy that is taken anew is compared anew: only what is in use stays as it is.
+        before = {row["image_id"] for row in _usable(study) if row["excluded_reason"] is None}
         durable.write_text(marker, json.dumps(sorted(before)))
     yield
     _exclude_copies(study, before)

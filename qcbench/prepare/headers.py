@@ -96,9 +96,11 @@ def columns(sidecar: Mapping, participant: Mapping) -> dict:
 def kept(sidecar: Mapping) -> dict:
     """Return the part of a sidecar that may enter the study: acquisition, never names, dates or identifiers.
 
-    The few who are older than 89 could be told by their age.
+    The few who are older than 89 could be told by their age; an age that is none is free text.
     """
     allowed = {key: sidecar[key] for key in sidecar if key in _TEXTS or key in _ACQUISITION}
+    if age_years(allowed.get("PatientAge")) is None:
+        allowed.pop("PatientAge", None)
     if (age_years(allowed.get("PatientAge")) or 0) > OLDEST_TOLD_YEARS:
         allowed["PatientAge"] = f"{OLDEST_TOLD_YEARS:03d}Y"
     return allowed

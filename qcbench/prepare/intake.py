@@ -42,7 +42,7 @@ _ASKED = (
     "n_source_files",
 )
 #: Errors that may pass: such series are tried again.
-_TRIED_AGAIN = ("UNREADABLE", "TIMEOUT")
+_TRIED_AGAIN = ("UNREADABLE", "TIMEOUT", "NOT_CONVERTED", "OSError")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ import re
 import secrets
 import stat
 import unicodedata
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -31,6 +32,12 @@ _LAST_MOVED_YEAR = 1925
 _FEWEST_YEARS, _SPREAD_DAYS = 150, 3653
 #: Shorter words of a name are also words of a description ("LE", "DE", "IV").
 _SHORTEST_NAME = 3
+#: From so many letters on a part of a name is looked for inside words too, and an id anywhere.
+_LONG_NAME = _SHORTEST_ID = 4
+_MASK = "***"
+_WORDS = re.compile(r"[^\W_]*\*\*\*[^\W_]*|[^\W_]+")
+_LONG_NUMBER = re.compile(r"\d{6}|\*\*\*")
+_DATES = re.compile(r"\b\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\b")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -101,17 +108,53 @@ def load(path: str | Path, *, outside: tuple[Path, ...], expected: str | None = 
     return key
 
 
-def without_names(text: str | None, name: str | None, patient_id: str | None) -> str | None:
-    """Return a description in which words of the patient's name, and the id, are replaced by ``***``.
+def without_names(text: str | None, names: Iterable[str | None], ids: Iterable[str | None]) -> str | None:
+    """Return a description in which what may be of the patient's names, ids or dates is replaced by ``***``.
 
-    >>> without_names("T1 3D Mme DÜPONT", "DUPONT^ANNE", "0007")
+    Words are compared without accents, case and digits; a longer part of a name also inside a word, an id also with
+    other punctuation. A harmless word too many is masked rather than a name too few.
+
+    >>> without_names("T1 3D Mme DÜPONT", ["DUPONT1^ANNE"], ["0007"])
     'T1 3D Mme ***'
+    >>> without_names("T1 IPP8001234567 du 02.03.1950, CHU", [None], ["8001-234567"])
+    'T1 *** du ***, CHU'
     """
     if not text:
         return text
-    secret = {word for part in (name, patient_id) if part for word in re.findall(r"\w+", words.folded(part))}
-    secret = {word for word in secret if len(word) >= _SHORTEST_NAME}
-    return re.sub(r"[^\W_]+", lambda match: "***" if words.folded(match[0]) in secret else match[0], text)
+    text = _DATES.sub(_MASK, text)
+    for number in filter(None, map(_compact, ids)):
+        if len(number) >= _SHORTEST_ID:
+            text = re.sub(r"[\W_]*".join(map(re.escape, number)), _MASK, text, flags=re.IGNORECASE)
+    parts = {part for name in names if name for part in re.findall(r"[^\W\d_]+", words.folded(name))}
+    together = [re.findall(r"[^\W\d_]+", words.folded(name)) for name in names if name]
+    return _WORDS.sub(
+        lambda match: _MASK if _names(words.folded(match[0]), parts) else match[0], _pairs(text, together)
+    )
+
+
+def _names(word: str, parts: Collection[str]) -> bool:
+    """Return whether a word is a part of a name, has a longer one in it, is a long number, or was masked in part."""
+    bare = re.sub(r"\d", "", word)
+    is_part = len(bare) >= _SHORTEST_NAME and bare in parts
+    return is_part or any(len(part) >= _LONG_NAME and part in word for part in parts) or bool(_LONG_NUMBER.search(word))
+
+
+def _pairs(text: str, names: Iterable[Sequence[str]]) -> str:
+    """Return the text without short names that stand beside each other, as Li and Wu do."""
+    for name in names:
+        if len(name) > 1:
+            for order in (name, name[::-1]):
+                text = re.sub(
+                    rf"(?<![^\W_]){r'[^0-9A-Za-z]*'.join(map(re.escape, order))}(?![^\W_])",
+                    _MASK,
+                    text,
+                    flags=re.IGNORECASE,
+                )
+    return text
+
+
+def _compact(number: str | None) -> str:
+    return "".join(re.findall(r"[^\W_]", number or ""))
 
 
 def _normal(text: str) -> str:

@@ -62,7 +62,12 @@ def ingest_series(row: dict, *, intake: Intake) -> dict:
     """
     if not row["files"]:
         raise ImageError("UNREADABLE", "its files have gone or changed since they were listed; ingest again")
-    rows = [_stack_row(stack, row, intake) for stack in stacks.stacks(row["files"])]
+    try:
+        rows = [_stack_row(stack, row, intake) for stack in stacks.stacks(row["files"])]
+    except OSError as error:
+        # Its text would name files of the source, and folders there are named after people.
+        why = error.strerror or type(error).__name__
+        raise ImageError("UNREADABLE", f"the disk refused: {why}; ingest again") from None
     return {"images": list({found["image_id"]: found for found in rows}.values())}
 
 
@@ -122,10 +127,13 @@ def _n_slices_at_most(stack: stacks.Stack, min_slices: int) -> int | None:
 def _described(header: Elements, patient_id: str) -> dict:
     """Return what the header says in the words of a sidecar; a patient named in a description is not."""
     sidecar: dict[str, object] = {key: header.text(tag) for key, tag in _TEXTS.items()}
-    name = header.text(stacks.PATIENT_NAME)
-    sidecar |= {key: without_names(header.text(tag), name, patient_id) for key, tag in _FREE_TEXTS.items()}
+    names = [header.text(tag) for tag in (stacks.PATIENT_NAME, stacks.BIRTH_NAME, stacks.OTHER_NAMES)]
+    ids = [patient_id, *(header.text(tag) for tag in (stacks.OTHER_IDS, stacks.ACCESSION))]
+    sidecar |= {key: without_names(header.text(tag), names, ids) for key, tag in _FREE_TEXTS.items()}
     sidecar["MagneticFieldStrength"] = headers.field_strength_t(header.text(stacks.FIELD_STRENGTH))
-    sidecar["PatientAge"] = header.text(stacks.AGE) or _age(header)
+    # What is no age is free text, and the day of birth then says how old the patient was.
+    age = header.text(stacks.AGE)
+    sidecar["PatientAge"] = age if headers.age_years(age) is not None else _age(header)
     sidecar["PatientSex"] = headers.sex(header.text(stacks.SEX))
     if (header.text(stacks.COMMENTS) or "").startswith(MARKER):
         sidecar["QcbenchSimulation"] = {"simulated": True, "from": "simulated DICOM"}

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.stats import chi2_contingency
 
 from qcbench.protocol import Protocol
 from qcbench.report.statistics import TestResult, bonferroni, chi_squared, kappa, welch
@@ -97,7 +98,9 @@ def people_tests(images: pd.DataFrame, consensus: pd.DataFrame) -> pd.DataFrame:
 def _cramers_v(test: TestResult, counts: np.ndarray) -> float | None:
     if test.statistic is None:
         return None
-    return float(np.sqrt(test.statistic / (test.n * (min(counts.shape) - 1))))
+    # Of the plain statistic: with Yates' correction a perfect association of two by two would be less than 1.
+    statistic = chi2_contingency(counts, correction=False).statistic
+    return float(np.sqrt(statistic / (test.n * (min(counts.shape) - 1))))
 
 
 def dicom_words(images: pd.DataFrame, consensus: pd.DataFrame, *, column: str = "dicom_gadolinium") -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 from qcbench.report import results
 from qcbench.report.associations import with_people
 from qcbench.report.published import AGREEMENT, METRICS, TABLE_S1
-from qcbench.report.statistics import bonferroni, mann_whitney, mcnemar, smallest_difference
+from qcbench.report.statistics import TestResult, bonferroni, mann_whitney, mcnemar, smallest_difference
 from qcbench.report.tables import NOT_STATED
 
 _GROUPS = {"manufacturer": "manufacturer", "field strength": "field", "sex": "sex"}
@@ -77,15 +77,16 @@ def subgroup_tests(
     people = with_people(images).set_index("image_id").reindex(right.index)
     rows = []
     for architecture, run in sorted({column[:2] for column in right.columns}):
-        score = right[architecture][run].astype("float64").mean(axis=1)
-        for attribute, value, is_in, is_out in _groups(people):
-            test = mann_whitney(score[is_in], score[is_out])
-            rows.append((architecture, attribute, value, score[is_in].mean(), score[is_out].mean(), test))
+        score = right[architecture][run].astype("float64").mean(axis=1).dropna()  # of images that it predicted
+        for attribute, value, is_in, is_out in _groups(people.reindex(score.index)):
+            own, others = score[is_in], score[is_out]
+            sizes = (len(own), len(others))
+            rows.append((architecture, attribute, value, own.mean(), others.mean(), sizes, mann_whitney(own, others)))
     corrected = bonferroni([row[-1].p for row in rows])
     frame = pd.DataFrame(
         [
-            (*row, 100 * own, 100 * others, test.p, p, _smallest(test, own, len(rows)), test.n, test.reason)
-            for (*row, own, others, test), p in zip(rows, corrected, strict=True)
+            (*row, 100 * own, 100 * others, test.p, p, _smallest(test, sizes, own, len(rows)), test.n, test.reason)
+            for (*row, own, others, sizes, test), p in zip(rows, corrected, strict=True)
         ],
         columns=[
             "Architecture",
@@ -116,10 +117,10 @@ def _groups(people: pd.DataFrame) -> Iterable[tuple[str, str, pd.Series, pd.Seri
         yield "age", f"above {middle:g} years", ages > middle, ages <= middle
 
 
-def _smallest(test: object, share: float, tests: int) -> float | None:
+def _smallest(test: TestResult, sizes: tuple[int, int], share: float, tests: int) -> float | None:
     if test.p is None:
         return None
-    found = smallest_difference(test.n // 2, test.n - test.n // 2, share=min(max(share, 0.01), 0.99), tests=tests)
+    found = smallest_difference(*sizes, share=min(max(share, 0.01), 0.99), tests=tests)
     return None if found is None else 100 * found
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
@@ -38,19 +39,22 @@ _NO_COUNTS = re.compile(
     re.IGNORECASE,
 )
 #: Shorter texts occur by chance.
-_SHORTEST = 4
+_SHORTEST, _SHORTEST_NAME = 4, 3
 
 
 def leaks(files: Mapping[str, bytes], study: Study, data: StudyTables, *, threshold: int = THRESHOLD) -> list[str]:
     """Return what gives somebody away in files of a report (HTML, CSV), by file and place; [] when nothing does."""
-    secrets = dict(_secrets(study, data))
+    # What the protocol says of every study says nothing of anybody in this one.
+    harmless = json.dumps(study.protocol.for_display(), ensure_ascii=False).lower()
+    secrets = {secret: what for secret, what in _secrets(study, data) if secret not in harmless}
+    searched = [(re.compile(rf"(?<![\w-]){re.escape(secret)}(?![\w-])"), what) for secret, what in secrets.items()]
     found = []
     for name, content in sorted(files.items()):
         text = content.decode("utf-8", "replace")
         page = _Page(text) if name.endswith(".html") else None
         plain = " ".join(page.texts) if page else text
         lowered = plain.lower()
-        found += [f"{name}: {what}" for secret, what in secrets.items() if secret in lowered]
+        found += [f"{name}: {what}" for pattern, what in searched if pattern.search(lowered)]
         found += [f"{name}: a date" for _ in _DATE.finditer(plain)][:1]
         if page and _PICTURE.search(re.sub(r'<link rel="icon"[^>]*>', "", text)):
             found.append(f"{name}: a picture")
@@ -69,9 +73,17 @@ def _secrets(study: Study, data: StudyTables) -> Iterator[tuple[str, str]]:
         yield from _long_enough(str(path.parent), "a folder of the source")
     for value in data.labels["comment"].dropna().unique():
         yield from _long_enough(value, "a comment of a rater")
-    for rater in study.all_raters:
-        yield rater, "the name of a rater"
+    folders = {path.name.partition("=")[2] for path in (study.folder / "labels").glob("rater=*")}
+    for rater in {*study.all_raters, *folders, *raters_of(data)}:
+        if len(rater) >= _SHORTEST_NAME:  # "a" names nobody, and is in every text
+            yield rater.lower(), "the name of a rater"
     yield from _long_enough(str(study.folder), "the folder of the study")
+
+
+def raters_of(data: StudyTables) -> set[str]:
+    """Return the names of all raters that the table of agreement knows."""
+    named = {part.partition(" (")[0] for raters in data.agreement["raters"].dropna() for part in raters.split(",")}
+    return named - {"consensus"}
 
 
 def _long_enough(text: str, what: str) -> Iterator[tuple[str, str]]:

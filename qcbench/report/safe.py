@@ -14,8 +14,8 @@ from qcbench.errors import QcbenchError, UsageError
 from qcbench.report import associations, comparisons, html, relations, results, tables
 from qcbench.report.blocks import Block, Section, TableBlock
 from qcbench.report.inputs import StudyTables, read_tables
-from qcbench.report.leaks import leaks
-from qcbench.report.suppression import HIDDEN, THRESHOLD, hide_small
+from qcbench.report.leaks import leaks, raters_of
+from qcbench.report.suppression import HIDDEN, THRESHOLD, Sum, down_columns, hide_small, within_rows
 from qcbench.schema import GRADED
 from qcbench.study import Study
 from qcbench.summary import Summary
@@ -72,7 +72,7 @@ def _head(study: Study, data: StudyTables, threshold: int) -> dict[str, object]:
         "facts": {
             "Protocol": f"{study.protocol.name}, version {study.protocol.version}",
             "Preprocessing": ", ".join(presets) or "none yet",
-            "Cells under": f"{threshold} images are hidden, and those that would tell them",
+            "Hidden": f"counts under {threshold}, and those that would tell them",
         },
         "counts": {},
         "simulated": html.simulated_sentence(data, with_names=False),
@@ -115,7 +115,13 @@ def _workflow(study: Study, data: StudyTables, threshold: int) -> list[Block]:
         data.splits,
         raters=study.consensus_raters,
     ).drop(columns="Kind")
-    frame = hide_small(steps, ["Images", "Participants"], threshold=threshold)
+    place = {step: number for number, step in enumerate(steps["Step"])}
+    ends = ("unreadable", "excluded", "preprocessing failed", "waiting for preprocessing", "preprocessed")
+    sums = [Sum((place["in the catalogue"], "Images"), tuple((place[step], "Images") for step in ends))]
+    parts = [place["in cross-validation"], place["in the test set"]]
+    if steps["Images"].iloc[parts].sum() == steps["Images"].iloc[place["with a consensus"]]:
+        sums.append(Sum((place["with a consensus"], "Images"), tuple((part, "Images") for part in parts)))
+    frame = hide_small(steps, ["Images", "Participants"], sums, threshold=threshold, follows={"Participants": "Images"})
     return [TableBlock(name="workflow", caption="Images and participants at each step.", frame=frame)]
 
 
@@ -129,13 +135,9 @@ def _images(data: StudyTables, threshold: int) -> list[Block]:
     frame = frame.rename(columns={ages: "Age, years: mean ± sd"})
     frame["Age, years: mean ± sd"] = frame["Age, years: mean ± sd"].map(_without_range)
     counts = ["Images", "Participants", "of which simulated", "Age not stated", "Sex not stated", "F", "M"]
-    shown = hide_small(
-        frame,
-        counts,
-        threshold=threshold,
-        adds_up=[("F", "M", "Sex not stated")],
-        follows={"Age, years: mean ± sd": "Images"},
-    )
+    last = len(frame) - 1
+    sums = [*down_columns(range(last), counts, last), *within_rows(frame, ("F", "M", "Sex not stated"), "Images")]
+    shown = hide_small(frame, counts, sums, threshold=threshold, follows={"Age, years: mean ± sd": "Images"})
     caption = "Images by manufacturer, model and field strength (Table 1)."
     return [TableBlock(name="images", caption=caption, frame=shown, formats={"Field strength, T": "g"}, total_row=True)]
 
@@ -149,11 +151,13 @@ def _agreement(study: Study, data: StudyTables, threshold: int) -> list[Block]:
     found = data.agreement[data.agreement["n"] >= threshold]
     if found.empty:
         return []
-    names = {rater: f"rater {number}" for number, rater in enumerate(study.all_raters, 1)}
+    # Also those who are no longer raters of the study have names.
+    everybody = dict.fromkeys([*study.all_raters, *sorted(raters_of(data))])
+    names = {rater: f"rater {number}" for number, rater in enumerate(everybody, 1)} | {"consensus": "consensus"}
 
     def unnamed(raters: str) -> str:
         parts = [part.partition(" (") for part in raters.split(",")]
-        return ",".join(f"{names.get(name, name)}{gap}{rest}" for name, gap, rest in parts)
+        return ",".join(f"{names[name]}{gap}{rest}" for name, gap, rest in parts)
 
     frame = tables.agreement_table(found.assign(raters=found["raters"].map(unnamed)))
     return [TableBlock(name="agreement", caption="Agreement per characteristic (Table 3).", frame=frame)]
@@ -162,7 +166,14 @@ def _agreement(study: Study, data: StudyTables, threshold: int) -> list[Block]:
 def _classes(data: StudyTables, threshold: int) -> list[Block]:
     grades = [column for columns in _GRADES for column in columns]
     frame = results.class_counts(data.consensus)
-    shown = hide_small(frame, ["Images", *grades], threshold=threshold, adds_up=_GRADES, follows={"% of all": "Images"})
+    last = len(frame) - 1
+    graded = range(1, last)  # row 0 is SR, which has no grades
+    sums = [*down_columns(range(last), ["Images"], last), *down_columns(graded, grades, last)]
+    for columns in _GRADES:
+        sums += [Sum((row, "Images"), tuple((row, column) for column in columns)) for row in graded]
+        # All but the rejected have a grade: so the grades of all would tell the rejected.
+        sums.append(Sum((last, "Images"), ((0, "Images"), *((last, column) for column in columns))))
+    shown = hide_small(frame, ["Images", *grades], sums, threshold=threshold, follows={"% of all": "Images"})
     caption = "Images per class, gadolinium and grade (Table S1)."
     return [TableBlock(name="classes", caption=caption, frame=shown, formats={"% of all": ".1f"}, total_row=True)]
 
@@ -171,14 +182,14 @@ def _people(data: StudyTables, threshold: int) -> list[Block]:
     frame = associations.people_by_class(data.images, data.consensus)
     is_age = frame["Value"].str.startswith("mean")
     ages, counts = frame[is_age], frame[~is_age].reset_index(drop=True)
-    shown = hide_small(
-        counts,
-        [*tables.CLASSES, "all"],
-        threshold=threshold,
-        adds_up=[tables.CLASSES],
-        groups=counts["Attribute"],
-    )
-    few = counts.loc[counts["Attribute"] == "Images", [*tables.CLASSES, "all"]].iloc[0] < threshold
+    columns = [*tables.CLASSES, "all"]
+    sums = within_rows(counts, tables.CLASSES, "all")
+    for attribute in counts["Attribute"].unique():
+        rows = [int(row) for row in counts.index[counts["Attribute"] == attribute]]
+        if attribute not in ("Images", "Age, years"):
+            sums += [Sum((0, name), tuple((row, name) for row in rows)) for name in columns]
+    shown = hide_small(counts, columns, sums, threshold=threshold)
+    few = {name: shown[name].iloc[0] == HIDDEN for name in columns}
     ages = ages.assign(Value="mean ± sd")
     for name in (*tables.CLASSES, "all"):
         ages[name] = HIDDEN if few[name] else ages[name].map(_without_range)
@@ -189,9 +200,7 @@ def _people(data: StudyTables, threshold: int) -> list[Block]:
 
 def _together(data: StudyTables, threshold: int) -> list[Block]:
     frame = associations.grades_together(data.consensus)
-    shown = hide_small(
-        frame, ["Images", "of"], threshold=threshold, groups=pd.Series(range(len(frame))), follows={"%": "Images"}
-    )
+    shown = hide_small(frame, ["Images", "of"], threshold=threshold, follows={"%": "Images"})
     shown.loc[shown["of"].map(lambda cell: isinstance(cell, str)), "%"] = HIDDEN
     caption = "Severe grades that go together: of the images with one, how many have the other."
     blocks: list[Block] = [TableBlock(name="grades-together", caption=caption, frame=shown, formats={"%": ".0f"})]
@@ -209,7 +218,9 @@ def _together(data: StudyTables, threshold: int) -> list[Block]:
 def _splits(data: StudyTables, threshold: int) -> list[Block]:
     frame = results.split_counts(data.splits, data.consensus)
     classes = (*tables.CLASSES, "no consensus")
-    shown = hide_small(frame, ["Participants", "Images", *classes], threshold=threshold, adds_up=[classes])
+    columns, last = ["Participants", "Images", *classes], len(frame) - 1
+    sums = [*down_columns(range(last), columns, last), *within_rows(frame, classes, "Images")]
+    shown = hide_small(frame, columns, sums, threshold=threshold)
     caption = "Participants and images of each set."
     return [TableBlock(name="splits", caption=caption, frame=shown, total_row=True)]
 

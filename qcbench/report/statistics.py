@@ -139,8 +139,9 @@ def bonferroni(values: Sequence[float | None]) -> list[float | None]:
     >>> bonferroni([0.01, None, 0.6])
     [0.02, None, 1.0]
     """
-    n = sum(value is not None for value in values)
-    return [None if value is None else min(1.0, value * n) for value in values]
+    known = [None if value is None or np.isnan(value) else value for value in values]
+    n = sum(value is not None for value in known)
+    return [None if value is None else min(1.0, value * n) for value in known]
 
 
 def kappa(counts: Sequence[Sequence[int]]) -> float | None:

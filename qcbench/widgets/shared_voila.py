@@ -18,6 +18,7 @@ from jupyter_server.utils import url_path_join
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets, bind_unix_socket
+from tornado.web import HTTPError
 from traitlets import Unicode
 from voila.app import Voila
 from voila.tornado.handler import TornadoVoilaHandler
@@ -48,6 +49,8 @@ class RaterKernels(AsyncMappingKernelManager):
         """Start the kernel of a page; its rater is the one that the gate let in."""
         rater = env[_HEADER_VARIABLE]
         await self._make_room(rater)
+        if self.is_full(rater):  # an address that the gate took for none of a page
+            raise HTTPError(429)
         kernel_id = self.new_kernel_id()
         self._owners[kernel_id] = rater  # before it is there, so that it never is without
         try:

@@ -6,8 +6,11 @@ import pytest
 from qcbench import store
 from qcbench.annotate import consensus, review
 from qcbench.annotate.events import label_event
+from qcbench.annotate.journal import Journal
+from qcbench.annotate.review import ReviewJournal
 from qcbench.annotate.review_session import ReviewSession
-from qcbench.errors import StudyError
+from qcbench.errors import ReviewError, StudyError
+from qcbench.study import Study
 
 PNG = b"\x89PNG\r\n\x1a\n"
 KEEP = {"gadolinium": True, "motion": 1, "contrast": 0, "noise": 2}
@@ -149,3 +152,20 @@ def test_a_picture_must_have_been_on_the_screen(disagreement):
 def test_a_study_without_disagreements_says_what_to_do(study):
     with pytest.raises(StudyError, match="qcbench consensus"):
         ReviewSession.open(study, "alice")
+
+
+def test_who_has_not_labelled_an_image_does_not_see_what_others_noted_of_it(tmp_path):
+    """Of three raters two disagree; the third still has the image before them, blind."""
+    study = Study.create(tmp_path / "study", raters=["alice", "bob", "carol"])
+    store.write(study, "images", [{"image_id": "a", "participant_id": "sub-1", "source_path": "x", "simulated": False}])
+    drawn = {"screenshot_path": "a.png", "screenshot_sha256": "0" * 64, "preprocessing_preset": "x"}
+    store.write(study, "preprocessed", [{"image_id": "a", **drawn}])
+    for rater, noted in (("alice", {"straight_reject": True}), ("bob", KEEP)):
+        label = study.protocol.check(noted)
+        Journal(study, rater).append(event_id=f"e-{rater}", slot=("a", "label"), label=label)
+    consensus.consensus(study)
+    assert len(ReviewSession.open(study, "alice").pictures) == 1
+    with pytest.raises(StudyError, match="waits for a joint review by 'carol'"):
+        ReviewSession.open(study, "carol")
+    with pytest.raises(ReviewError):
+        ReviewJournal(study, "carol").propose("a", "p", {"straight_reject": True}, None)

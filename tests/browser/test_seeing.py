@@ -207,3 +207,24 @@ def test_help_lists_the_keys_of_seeing_and_the_bar_has_a_button_for_each(voila, 
     assert in_use(desk) == "stretch"
     desk.page.locator(".qc-seeing-bar button", has_text="as everybody sees it").click()
     assert in_use(desk) == ""
+
+
+def test_what_was_used_of_a_picture_that_was_left_is_on_its_record_when_it_is_labelled_later(
+    voila, desk, drawn, tmp_path
+):
+    study = make_study(tmp_path, drawn, open_volume=False)
+    desk.open(voila(study))
+    desk.label(0, *GRADES)
+    desk.waits_at(1)
+    desk.press("ArrowUp")
+    desk.page.wait_for_timeout(300)
+    desk.press("Backspace")  # back to the first, and again to this one
+    desk.waits_at(0)
+    assert in_use(desk) == ""
+    desk.press("ArrowRight")
+    desk.waits_at(1)
+    desk.press(*GRADES)
+    desk.waits_at(2)
+    desk.saved()
+    assert displays(study)[1]["zoom_s"] >= 0.25
+    assert "zoom" not in displays(study)[1]

@@ -1,4 +1,5 @@
 import csv
+import errno
 import gzip
 import json
 import os
@@ -221,8 +222,10 @@ def test_a_worker_that_fails_is_a_row_with_an_error(study, few, monkeypatch):
     pacs, marked = few
     monkeypatch.setattr(room.conversion, "convert", failing(room.conversion.convert))
     summary = ingest(study, pacs, marked, workers=1)
-    assert list(summary.failed.values()) == ["OSError: no space"]
+    assert list(summary.failed.values()) == ["UNREADABLE: the disk refused: No space left; ingest again"]
     assert [row["participant_id"][:12] for row in catalogue(study).values() if row["error"]] == ["sub-excluded"]
+    again = ingest(study, pacs, marked, workers=1)
+    assert (again.failed, again.done) == ({}, 1)  # there is room now
 
 
 def failing(convert):
@@ -231,7 +234,7 @@ def failing(convert):
     def once(*arguments):
         calls.append(1)
         if len(calls) == 1:
-            raise OSError("no space")
+            raise OSError(errno.ENOSPC, "No space left", "/archive/DUPONT^ANNE/IM1")
         return convert(*arguments)
 
     return once

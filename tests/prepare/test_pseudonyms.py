@@ -103,10 +103,31 @@ def test_a_lost_key_is_told_and_no_new_one_is_made(tmp_path):
         ("T1 3D dupont anne", "T1 3D *** ***"),
         ("T1_DÜPONT_3D", "T1_***_3D"),
         ("T1 0007 LE", "T1 *** LE"),
-        ("T1 3D Dupontel", "T1 3D Dupontel"),
+        ("T1 3D Dupontel", "T1 3D ***"),
+        ("T1 MPRAGE SAG p2 iso 1.0mm", "T1 MPRAGE SAG p2 iso 1.0mm"),
+        ("T1 du 03/04/1950", "T1 du ***"),
+        ("T1 20210405", "T1 ***"),
         ("", ""),
         (None, None),
     ],
 )
 def test_words_of_a_name_are_taken_out_of_a_description(text, shown):
-    assert without_names(text, "LE^DUPONT^ANNE", "0007") == shown
+    assert without_names(text, ["LE^DUPONT^ANNE"], ["0007"]) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "patient_id", "shown"),
+    [
+        ("T1 DUPONT GADO", "DUPONT_ANNE", "1", "T1 *** GADO"),
+        ("T1 DUPONT", "DUPONT1^ANNE", "1", "T1 ***"),
+        ("T1 IPP8001234567", None, "8001234567", "T1 ***"),
+        ("T1_DUPONTANNE", "DUPONT^ANNE", "2", "T1_***"),
+        ("T1 OBRIEN", "O'BRIEN^ANNE", "3", "T1 ***"),
+        ("T1 1234567", None, "12-345-67", "T1 ***"),
+        ("T1 12-345-67", None, "1234567", "T1 ***"),
+        ("T1 LI WU", "LI^WU", "5", "T1 ***"),
+        ("T1 LI AX", "LI^WU", "5", "T1 LI AX"),
+    ],
+)
+def test_other_spellings_of_a_name_or_an_id_are_taken_out_too(text, name, patient_id, shown):
+    assert without_names(text, [name], [patient_id]) == shown

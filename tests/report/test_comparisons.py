@@ -5,6 +5,7 @@ from qcbench import schema
 from qcbench.report import comparisons
 from qcbench.report.inputs import to_frame
 from qcbench.report.published import METRICS, TABLE_S1
+from qcbench.report.statistics import smallest_difference
 from tests.report.test_associations import consensus_of, images_of
 
 CONSENSUS = consensus_of(
@@ -102,3 +103,19 @@ def test_the_published_classes_beside_themselves_differ_by_nothing():
     empty = {name: to_frame([], schema.TABLES[name]) for name in ("agreement", "metrics")}
     found = comparisons.beside_the_paper(consensus=consensus_of(rows), **empty)
     assert found.loc[found["Table"] == "S1", "Difference"].abs().max() < 1e-9
+
+
+def test_a_missing_prediction_leaves_out_its_image_alone():
+    people = [(image_id, {"sex": "F" if number < 10 else "M"}) for number, image_id in enumerate(IMAGES)]
+    rows = [*right_until(10, "a"), *right_until(10, "b")[:-1]]
+    found = comparisons.subgroup_tests(predictions_of(rows), TRUTH, IMAGES, images_of(people))
+    assert found["Images"].tolist() == [20, 19]
+    assert found["p, corrected"].max() < 0.01
+
+
+def test_the_smallest_difference_is_that_of_groups_of_these_sizes():
+    people = [(image_id, {"sex": "F" if number < 2 else "M"}) for number, image_id in enumerate(IMAGES)]
+    [few] = comparisons.subgroup_tests(predictions_of(right_until(15, "a")), TRUTH, IMAGES, images_of(people)).to_dict(
+        "records"
+    )
+    assert few["smallest difference, %"] == pytest.approx(100 * smallest_difference(2, 18, share=0.99))

@@ -7,6 +7,7 @@ from qcbench.errors import QcbenchError, UsageError
 from qcbench.report import safe
 from qcbench.report.inputs import read_tables
 from qcbench.report.leaks import leaks
+from qcbench.study import Study
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_nothing_of_anybody_is_in_it(identifying):
         assert planted not in whole, planted
     assert "Task sr" in whole
     assert "rater 1" not in whole  # agreement rests on fewer than 10 images here
-    assert "&lt;10" in whole
+    assert "hidden" in whole
 
 
 @pytest.mark.parametrize(
@@ -85,3 +86,17 @@ def test_it_lies_beside_the_report_and_an_old_table_does_not_stay(identifying):
 def test_ages_of_single_people_are_not_in_it(identifying):
     page = files_of(identifying)["report.html"].decode()
     assert not re.search(r"± [\d.]+ \[", page)
+
+
+def test_short_names_of_raters_are_no_hindrance_and_former_raters_are_not_named(identifying):
+    text = (identifying.folder / "study.toml").read_text()
+    (identifying.folder / "study.toml").write_text(text.replace('["alice", "bob"]', '["x", "max"]'))
+    rows = [
+        {"characteristic": "motion", "statistic": "kappa_linear", "raters": raters, "value": 0.5, "n": 40}
+        for raters in ("x,max", "x,carol", "max,max (volume)")
+    ]
+    study = Study(identifying.folder)
+    store.write(study, "agreement", rows)
+    page = files_of(study)["report.html"].decode()
+    assert "rater 1, rater 2" in page
+    assert "carol" not in page

@@ -28,6 +28,7 @@ class LabellerKeys {
     on(window, "keyup", (event) => this.exemplarCodes?.includes(event.code) && this.actions.releaseExemplars());
     on(window, "keyup", (event) => event.code === this.view.seeing.codes?.loupe && this.view.seeing.holdLoupe(false));
     on(window, "blur", () => this.actions.releaseExemplars()); // the key may come up elsewhere
+    on(window, "blur", () => this.view.seeing.holdLoupe(false));
     for (const name of ["focus", "blur"]) on(window, name, () => this.showFocus());
     for (const name of ["focusin", "focusout"]) on(this.root, name, () => setTimeout(() => this.showFocus()));
     if (fillsPage) this.takeFocus(signal);

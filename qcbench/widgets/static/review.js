@@ -28,6 +28,7 @@ class ReviewPage {
     for (const name of ["focusin", "focusout"]) on(this.root, name, () => setTimeout(() => this.showFocus()));
     for (const name of ["focus", "blur"]) on(window, name, () => this.showFocus());
     on(window, "keyup", (event) => event.code === this.view.seeing.codes?.loupe && this.view.seeing.holdLoupe(false));
+    on(window, "blur", () => this.view.seeing.holdLoupe(false));
     this.view.seeing.listen(signal);
     this.transport.start();
     this.view.words(t("Loading the disagreements"));

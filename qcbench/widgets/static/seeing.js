@@ -40,6 +40,7 @@ class Seeing {
     this.bar = element("div", { class: "qc-seeing-bar", role: "toolbar", "aria-label": t("ways of seeing"), hidden: true });
     this.told = element("span", { class: "qc-seeing-told", role: "status", "aria-live": "polite" });
     this.isPinned = false;
+    this.used = new Map(); // key of a picture -> seconds of each way, not recorded yet
     this.volume = new OpenVolume({ post, onChange: () => this.draw() });
     frame.after(this.canvas, this.bar);
     this.pointer = null;
@@ -89,7 +90,10 @@ class Seeing {
   show(img, about) {
     this.img = img;
     this.about = about;
-    this.seconds = Object.fromEntries(WAYS.map((way) => [way, 0]));
+    this.count(); // the picture before keeps its own
+    // A picture that is left and come back to keeps what was used, until its label takes it along.
+    this.seconds = this.used.get(about.key) ?? Object.fromEntries(WAYS.map((way) => [way, 0]));
+    this.used.set(about.key, this.seconds);
     this.wasInUse = {}; // what was on for the picture before is none of this one's
     this.volume.begin(about);
     this.rest();
@@ -133,6 +137,7 @@ class Seeing {
   /** Return what goes on the record: seconds of each way that was used, and the window and zoom of now. */
   record() {
     this.count();
+    this.used.delete(this.about?.key);
     const used = WAYS.filter((way) => this.seconds?.[way] > 0).map((way) => [`${way}_s`, Math.round(this.seconds[way] * 100) / 100]);
     const now = this.inUse();
     return { ...Object.fromEntries(used), ...(now.window ? { window_low: this.low, window_high: this.high } : {}), ...(now.zoom ? { zoom: Math.round(this.zoom * 100) / 100 } : {}) };
@@ -378,7 +383,7 @@ class Seeing {
       }
       if (!this.volume.isOpen) return;
       const isChosen = plane === this.volume.plane;
-      this.write(context, `${isChosen ? "▸ " : ""}${this.volume.where(plane)}`, box.left + 8, box.top + 12, "left");
+      this.write(context, `${isChosen ? "▸ " : ""}${this.volume.isDrawnAt(plane)}`, box.left + 8, box.top + 12, "left");
       if (!isChosen) return;
       context.strokeStyle = "#8fc1ff";
       context.lineWidth = 1;

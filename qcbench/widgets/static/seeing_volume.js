@@ -19,6 +19,7 @@ class OpenVolume {
     this.plane = 2;
     this.direction = 1;
     this.numbers = [0, 0, 0];
+    this.drawn = [null, null, null]; // the slice that each panel shows until the one that is wanted has come
     this.slices = new Map(); // "plane:number" -> picture, or null while it is on its way
     this.canvas = null;
   }
@@ -79,6 +80,7 @@ class OpenVolume {
       this.error = content.error;
       if (!this.error && !this.counts) {
         this.counts = content.counts;
+        this.start = content.start;
         this.numbers = [...content.start];
         this.origin_mm = content.origin_mm;
         this.ask();
@@ -102,14 +104,22 @@ class OpenVolume {
     const context = this.canvas.getContext("2d");
     PANELS.forEach((panel, plane) => {
       const slice = this.slices.get(`${plane}:${this.numbers[plane]}`);
-      if (slice) context.drawImage(slice, panel.x, panel.y);
+      if (!slice) return;
+      context.drawImage(slice, panel.x, panel.y);
+      this.drawn[plane] = this.numbers[plane];
     });
     return this.canvas;
   }
 
-  where(plane) {
+  /** Where the slice lies that a panel shows, with dots while another one is to come. */
+  isDrawnAt(plane) {
+    const drawn = this.drawn[plane] ?? this.start?.[plane];
+    return `${this.where(plane, drawn)}${drawn === this.numbers[plane] ? "" : " …"}`;
+  }
+
+  where(plane, number = this.numbers[plane]) {
     if (!this.counts) return "";
-    const mm = this.origin_mm[plane] + this.numbers[plane];
+    const mm = this.origin_mm[plane] + number;
     return `${AXES[plane]} ${numeral(String(mm))} mm`;
   }
 

@@ -245,8 +245,8 @@ const FRENCH_TOLD = {
   "{rater} is no rater of {study}; study.toml names {raters}": "{rater} n'est pas un lecteur de {study} ; study.toml nomme {raters}",
   "there is nothing to label yet: no image of the study {study} has a screenshot. Make them with: qcbench preprocess {folder}":
     "il n'y a encore rien à annoter : aucune image de l'étude {study} n'a de capture. Pour les faire : qcbench preprocess {folder}",
-  "no image of the study {study} waits for a joint review. When raters have labelled, the coordinator makes the list with: qcbench consensus {folder}":
-    "aucune image de l'étude {study} n'attend de relecture commune. Quand les lecteurs ont annoté, le coordinateur établit la liste : qcbench consensus {folder}",
+  "no image of the study {study} waits for a joint review by {reviewer}. When raters have labelled, the coordinator makes the list with: qcbench consensus {folder}":
+    "aucune image de l'étude {study} n'attend de relecture commune par {reviewer}. Quand les lecteurs ont annoté, le coordinateur établit la liste : qcbench consensus {folder}",
 
   // Labels and reviews that are refused
   "this image was labelled meanwhile, in another page; look at it again": "cette image a été annotée entre-temps, dans une autre page ; revoyez-la",
