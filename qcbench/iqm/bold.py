@@ -1,28 +1,24 @@
 """From a bold series to what the functional formulas take: steady volumes, motion, brain, air.
 
-Motion is corrected by ants, rigidly to the middle volume, or parameters of another program are taken and the series
-is left as it came: fMRIPrep and FSL write their corrected one beside them.
+Each volume is laid over the middle one, or motion parameters of another program are taken and the series is left as it
+came: fMRIPrep and FSL write their corrected one beside them.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
-
-import ants
 import numpy as np
 from scipy import ndimage
-from scipy.spatial.transform import Rotation
 
 from qcbench.imaging import bias, geometry
-from qcbench.iqm import series
+from qcbench.iqm import realign, series
 from qcbench.iqm.functional import Run
 from qcbench.iqm.reasons import NotMeasurableError, need
 
 #: Air begins this far from the head and ends at twice the distance: further out there is more or less of it.
 _AIR_MM = (10.0, 40.0)
 _LEAST_BRAIN = 100
+#: Air has a few hundredths of the brain's signal; where what is dark has more than half of it, there is none.
+_DARK_SHARE = 0.5
 
 
 def run_of(
@@ -37,8 +33,6 @@ def run_of(
 
     `parameters`: motion of another program, a row a volume; then, or without `correct`, no volume is moved.
     """
-    # One thread: ITK adds in the order in which threads end, and the last digits would change.
-    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
     data, affine = geometry.to_ras(np.nan_to_num(data, posinf=0.0, neginf=0.0), affine)
     affine, _ = geometry.orthonormal(affine, data.shape[:3])
     signal = data.mean(axis=(0, 1, 2), dtype=np.float64)
@@ -46,13 +40,21 @@ def run_of(
     steady = data[..., n_dummies:]
     if parameters is not None:
         parameters = parameters[n_dummies:]
-    elif correct and steady.shape[3] > 1:
-        steady, parameters = aligned(steady, affine)
     made: dict[str, np.ndarray] = {}
     failures = {"parameters": "a single volume has no motion between volumes"}
     spacing_mm = tuple(float(size) for size in np.linalg.norm(affine[:3, :3], axis=0))
+    if parameters is None and correct and steady.shape[3] > 1:
+        try:
+            steady, parameters = realign.realigned(steady, spacing_mm)
+        except NotMeasurableError as error:
+            failures["parameters"] = str(error)
+    mean = steady.mean(axis=3, dtype=np.float64)
     try:
-        made["brain"], made["air"] = masks_of(steady.mean(axis=3, dtype=np.float64), spacing_mm)
+        if is_inside_the_head(mean):
+            made["brain"] = np.ones(mean.shape, bool)
+            failures["air"] = "no air is in the field of view: it lies inside the head"
+        else:
+            made["brain"], made["air"] = masks_of(mean, spacing_mm)
     except NotMeasurableError as error:
         failures |= dict.fromkeys(("brain", "air"), str(error))
     return Run(
@@ -66,25 +68,12 @@ def run_of(
     )
 
 
-def aligned(data: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the series laid rigidly over its middle volume, and the translations (mm) and rotations (radians)."""
-    fixed = geometry.to_ants(data[..., data.shape[3] // 2], affine)
-    middle = (affine @ [*((np.array(data.shape[:3]) - 1) / 2), 1])[:3]
-    moved, parameters = np.empty_like(data), []
-    with tempfile.TemporaryDirectory(prefix="qcbench-") as folder:
-        for index in range(data.shape[3]):
-            found = ants.registration(
-                fixed,
-                geometry.to_ants(data[..., index], affine),
-                type_of_transform="BOLDRigid",
-                outprefix=str(Path(folder) / "to"),
-                random_seed=0,
-            )
-            moved[..., index] = found["warpedmovout"].numpy()
-            transform = ants.read_transform(found["fwdtransforms"][0])
-            matrix = geometry.transform_from_itk(transform.parameters, transform.fixed_parameters)
-            parameters.append(_six(matrix, middle))
-    return moved, np.array(parameters)
+def is_inside_the_head(mean: np.ndarray) -> bool:
+    """Return whether the field shows nothing but tissue, as one that was cut out of a head does."""
+    bright = mean > bias.otsu_threshold(mean)
+    if not bright.any() or bright.all():
+        return False
+    return bool(np.median(mean[~bright]) > _DARK_SHARE * np.median(mean[bright]))
 
 
 def masks_of(mean: np.ndarray, spacing_mm: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -104,9 +93,3 @@ def masks_of(mean: np.ndarray, spacing_mm: tuple[float, ...]) -> tuple[np.ndarra
     n_voxels = int(brain.sum())
     need(n_voxels >= _LEAST_BRAIN, f"the brain has {n_voxels} voxels, {_LEAST_BRAIN} are needed")
     return brain, (outside_mm > _AIR_MM[0]) & (outside_mm <= _AIR_MM[1])
-
-
-def _six(matrix: np.ndarray, middle: np.ndarray) -> list[float]:
-    """Return how a rigid matrix moves the middle of the field (mm) and turns about it (radians)."""
-    shift = matrix[:3, :3] @ middle + matrix[:3, 3] - middle
-    return [*shift, *Rotation.from_matrix(matrix[:3, :3]).as_euler("xyz")]

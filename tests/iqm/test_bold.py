@@ -66,3 +66,21 @@ def test_a_dark_series_is_a_reason():
     found = functional.metrics(run, QCBENCH)
     assert "no bright piece" in found.reasons["tsnr"]
     assert found.values["size_t"] == 5
+
+
+def test_a_field_inside_the_head_is_brain_throughout_and_has_no_air():
+    x, y, z = np.meshgrid(*(np.linspace(-1, 1, size) for size in (16, 18, 12)), indexing="ij")
+    tissue = 700 + 100 * np.sin(5 * x + 3 * z) * np.cos(4 * y)
+    noise = np.random.default_rng(0).normal(0, 5, (*tissue.shape, 6))
+    run = bold.run_of((tissue[..., None] + noise).astype(np.float32), np.diag([4.0, 4, 4, 1]), 2.0)
+    found = functional.metrics(run, QCBENCH)
+    assert run.brain.all() and "lies inside the head" in found.reasons["summary_bg_mean"]
+    assert found.values["tsnr"] == pytest.approx(700 / 5, rel=0.2)
+
+
+def test_a_thin_slab_has_reasons_for_its_motion_and_numbers_for_the_rest():
+    still, _ = head()
+    noise = np.random.default_rng(0).normal(0, 3, (32, 36, 6, 6))
+    data = (still[:, :, 9:15, None] + noise).astype(np.float32)
+    found = functional.metrics(bold.run_of(data, np.diag([4.0, 4, 4, 1]), 2.0), QCBENCH)
+    assert "24 mm thick" in found.reasons["fd_mean"] and found.values["dvars_nstd"] > 0

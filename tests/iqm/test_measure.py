@@ -10,7 +10,7 @@ from qcbench.errors import ImageError, UsageError
 from qcbench.imaging import geometry, register
 from qcbench.imaging.heads import synthetic_head
 from qcbench.imaging.score import Score
-from qcbench.iqm import anatomical, masks
+from qcbench.iqm import anatomical, apart, masks
 from qcbench.iqm.measure import as_row, measure
 from qcbench.iqm.profiles import QCBENCH
 from qcbench.iqm.reasons import NotMeasurableError
@@ -73,6 +73,20 @@ def test_a_file_becomes_a_row_without_nulls(path, anatomy, monkeypatch):
     assert 0.2 < row["icvs_wm"] < 0.5 and row["cjv"] < 1 and row["tpm_overlap_gm"] > 0.3
 
 
+def test_a_head_gets_its_page_its_mosaic_and_mriqcs_json(path, anatomy, monkeypatch, tmp_path):
+    monkeypatch.setattr(masks, "anatomy_of", lambda *_, **__: anatomy)
+    outputs = apart.output_paths("sub-1_T1w", "T1w", tmp_path)
+    row, document = apart.measure_and_write(path, "T1w", "qcbench", outputs=outputs)
+    assert outputs["json"] == tmp_path / "sub-1" / "anat" / "sub-1_T1w.json"
+    assert json.loads(outputs["json"].read_text()) == document and document["cjv"] == row["cjv"]
+    # At 3 mm there is less air than the half million voxels that MRIQC wants.
+    assert document["provenance"]["warnings"] == {"small_air_mask": True, "large_rot_frame": False}
+    # The head fills most of the height of each of the five rows.
+    mosaic = images.read_grey(outputs["masks"])
+    assert mosaic.shape[0] > 5 * 200 and (mosaic == 255).sum() > 1000
+    assert outputs["card"].read_text().count("<img ") == 5
+
+
 def test_every_metric_of_our_profile_can_be_had_from_a_file(anatomy):
     assert anatomical.metrics(anatomy, QCBENCH).reasons == {}
 
@@ -95,7 +109,7 @@ def test_a_file_that_is_no_image_and_an_unknown_modality_are_refused(tmp_path):
     (tmp_path / "a_T1w.nii").write_bytes(b"no image")
     with pytest.raises(ImageError, match="NOT_NIFTI"):
         measure(tmp_path / "a_T1w.nii")
-    with pytest.raises(UsageError, match="T1w, T2w, got 'dwi'"):
+    with pytest.raises(UsageError, match="T1w, T2w, bold, got 'dwi'"):
         measure(tmp_path / "a_T1w.nii", "dwi")
 
 
