@@ -21,7 +21,7 @@ check: .venv/ready ## style and import contracts only
 	$(BIN)/lint-imports
 
 faults: .venv/browser .venv/postgres ## the long fault campaigns: 200 kills while labels are saved, the network gone for minutes
-	QCBENCH_LONG_FAULTS=1 $(BIN)/pytest --durations=10 --log-cli-level=INFO tests/faults tests/browser/test_label_faults.py
+	QCBENCH_LONG_FAULTS=1 $(BIN)/pytest --durations=10 --log-cli-level=INFO tests/faults tests/browser/test_label_faults.py tests/records/test_described.py tests/records/test_server.py
 
 bench: .venv/browser .venv/postgres ## time and memory beside what a user would write by hand, one table out
 	$(BIN)/python -m benchmarks

@@ -48,6 +48,8 @@ _HOMES = {
             "train",
             "evaluate",
             "predict",
+            "iqm",
+            "iqm_of_files",
             "report",
             "records_token",
             "records_revoke",

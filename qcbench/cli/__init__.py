@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import qcbench
-from qcbench.cli import intake, labelling, modelling, records, whole
+from qcbench.cli import intake, labelling, measuring, modelling, records, whole
 from qcbench.errors import QcbenchError
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for room in (whole, intake, labelling, modelling, records):
+for room in (whole, intake, labelling, modelling, measuring, records):
     app.add_typer(room.app)
 
 

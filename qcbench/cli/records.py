@@ -1,4 +1,4 @@
-"""The records database and its API: records token, revoke, serve, import, push."""
+"""The records database and its API: records token, revoke, serve, import, push, snapshot, diff, query."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 
 from qcbench import pipeline
 from qcbench.cli.arguments import Json, Port, StudyArgument, end_with_sigterm, finish
+from qcbench.errors import UsageError
 
 app = typer.Typer()
 records = typer.Typer(
@@ -63,3 +64,56 @@ def import_(
 ) -> None:
     """Store records that lie in files; what is implausible is flagged, what is impossible is listed."""
     finish(pipeline.records_import(study, source), as_json)
+
+
+@records.command()
+def push(
+    study: StudyArgument,
+    to: Annotated[str, typer.Option(metavar="ADDRESS", help="of the records server, e.g. https://qc.hospital.local")],
+    token_file: Annotated[Path, typer.Option(help="a file with a token of scope write, readable by you alone")],
+    as_json: Json = False,
+) -> None:
+    """Send the ratings of a study with the protocol mriqc, and its metrics; run it again as often as you like."""
+    finish(pipeline.records_push(study, to=to, token=_token_in(token_file)), as_json)
+
+
+def _token_in(file: Path) -> str:
+    lines = file.read_text().split()
+    if len(lines) != 1:
+        raise UsageError(f"{file} must hold one token and nothing else, as records token prints it")
+    return lines[0]
+
+
+@records.command()
+def snapshot(
+    study: StudyArgument,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="a folder that is new or empty")],
+    as_json: Json = False,
+) -> None:
+    """Write all tables of one moment as Parquet, with a manifest of hashes."""
+    finish(pipeline.records_snapshot(study, out), as_json)
+
+
+@records.command()
+def diff(
+    before: Annotated[Path, typer.Argument(metavar="A", help="the older snapshot")],
+    after: Annotated[Path, typer.Argument(metavar="B", help="the newer one")],
+    as_json: Json = False,
+) -> None:
+    """Say what was added, superseded and changed from one snapshot to another; exit 1 when rows were altered."""
+    finish(pipeline.records_diff(before, after), as_json)
+
+
+@records.command()
+def query(
+    study: StudyArgument,
+    question: Annotated[
+        str, typer.Argument(metavar="SELECT", help='e.g. "SELECT software, count(*) FROM t1w GROUP BY 1"')
+    ],
+    snapshot: Annotated[
+        Path | None, typer.Option(help="ask this snapshot instead of the tables as they are now")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Answer a SELECT over the tables t1w, t2w, bold, rating, flag, image_file, raw_record, audit."""
+    finish(pipeline.records_query(study, question, snapshot=snapshot), as_json)

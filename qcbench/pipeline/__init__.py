@@ -19,8 +19,18 @@ from qcbench.pipeline.labelling import (
     serve,
     write_config,
 )
+from qcbench.pipeline.measuring import iqm, iqm_of_files
 from qcbench.pipeline.modelling import evaluate, predict, report, split, train
-from qcbench.pipeline.records import records_import, records_revoke, records_serve, records_token
+from qcbench.pipeline.records import (
+    records_diff,
+    records_import,
+    records_push,
+    records_query,
+    records_revoke,
+    records_serve,
+    records_snapshot,
+    records_token,
+)
 from qcbench.pipeline.whole import (
     demo,
     demo_dicom,
@@ -50,15 +60,21 @@ __all__ = [
     "import_labels",
     "ingest",
     "init",
+    "iqm",
+    "iqm_of_files",
     "label",
     "label_simulated",
     "planted_faults",
     "predict",
     "preprocess",
     "preview",
+    "records_diff",
     "records_import",
+    "records_push",
+    "records_query",
     "records_revoke",
     "records_serve",
+    "records_snapshot",
     "records_token",
     "report",
     "review",

@@ -11,7 +11,8 @@ from qcbench.study import Study
 from qcbench.summary import Summary
 
 if TYPE_CHECKING:
-    pass
+    from qcbench.records.comparison import Difference
+    from qcbench.records.sql import Answer
 
 
 def records_token(study: StudyLike, *, client: str, scope: str = "read") -> str:
@@ -59,5 +60,44 @@ def records_import(study: StudyLike, source: str | Path) -> Summary:
     opened = database.open_database(study)
     try:
         return importing.import_records(opened, pseudonyms_of(study), Path(source))
+    finally:
+        opened.close()
+
+
+def records_push(study: StudyLike, *, to: str, token: str) -> Summary:
+    """Send the study's ratings (protocol mriqc) and its metrics to a records server, which stores each once."""
+    from qcbench.records.client import Client
+    from qcbench.records.push import push
+
+    return push(Study.of(study), Client(to, token))
+
+
+def records_snapshot(study: StudyLike, folder: str | Path) -> Summary:
+    """Write all tables of the records at one moment into a new folder, as Parquet with a manifest."""
+    with extra("records"):
+        from qcbench.records import database, snapshot
+    opened = database.open_database(Study.of(study))
+    try:
+        return snapshot.take(opened, Path(folder))
+    finally:
+        opened.close()
+
+
+def records_diff(before: str | Path, after: str | Path) -> Difference:
+    """Return what was added, superseded and changed from one snapshot to another."""
+    with extra("records"):
+        from qcbench.records.comparison import difference
+    return difference(Path(before), Path(after))
+
+
+def records_query(study: StudyLike, question: str, *, snapshot: str | Path | None = None) -> Answer:
+    """Return the answer to a SELECT over the study's records as they are now, or over a snapshot of any."""
+    with extra("records"):
+        from qcbench.records import database, sql
+    if snapshot is not None:
+        return sql.ask_snapshot(Path(snapshot), question)
+    opened = database.open_database(Study.of(study))
+    try:
+        return sql.ask_database(opened, question)
     finally:
         opened.close()

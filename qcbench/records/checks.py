@@ -94,7 +94,7 @@ def check(modality: str, payload: object, pseudonyms: Pseudonyms) -> Accepted:
         names = sorted(name for name in unknown if _NAME.fullmatch(name))
         flags.append(Flag("unknown-field", "payload", ", ".join(names[:8]) or None))
         extras = {name: payload[name] for name in names[:_EXTRAS_KEPT] if _is_extra(name, payload[name])}
-    kept = metrics | extras | {"bids_meta": meta, "provenance": provenance}
+    kept = {**metrics, **extras, "bids_meta": meta, "provenance": provenance}
     text = orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)
     row = _row(modality, metrics, meta, provenance)
     for flag in flags:
@@ -233,8 +233,9 @@ def _field(field_t: object, frequency: object) -> Iterator[Flag]:
 
 @cache
 def _empty_row(modality: str) -> dict:
-    names = ("file_md5", "voxels_sha256", "software", "version", "testing", "fd_thres", "hmc_fsl", "n_flags")
-    return dict.fromkeys((*names, *metadata.NUMBER_COLUMNS, *metadata.TEXT_COLUMNS, *_names(modality)))
+    names = ("file_md5", "voxels_sha256", "software", "version", "testing", "fd_thres", "hmc_fsl")
+    more = ("iqm_profile", "n_flags")
+    return dict.fromkeys((*names, *more, *metadata.NUMBER_COLUMNS, *metadata.TEXT_COLUMNS, *_names(modality)))
 
 
 def _row(modality: str, metrics: Mapping, meta: Mapping, provenance: Mapping) -> dict:
@@ -254,5 +255,6 @@ def _row(modality: str, metrics: Mapping, meta: Mapping, provenance: Mapping) ->
         testing=settings.get("testing"),
         fd_thres=settings.get("fd_thres"),
         hmc_fsl=settings.get("hmc_fsl"),
+        iqm_profile=as_text(provenance.get("iqm_profile")),
     )
     return row

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,6 +27,11 @@ def records(database: Database, modality: str, conditions: linked.Conditions, fo
 def ratings(database: Database, conditions: linked.Conditions, form: str) -> Iterator[bytes]:
     """Return the parts of a file of ratings, each with its image."""
     return _file(database, linked.select_ratings(), schema.RATING.c.sequence, conditions, form)
+
+
+def arrow_schema(columns: Iterable[sa.ColumnElement]) -> pa.Schema:
+    """Return the names and types that columns have in Parquet."""
+    return pa.schema([(str(column.name), _arrow_type(column)) for column in columns])
 
 
 def _file(
@@ -65,7 +70,7 @@ def _as_csv(columns: list, first: list[tuple], parts: Iterator[list[tuple]]) -> 
 
 
 def _as_parquet(columns: list, first: list[tuple], parts: Iterator[list[tuple]]) -> Iterator[bytes]:
-    form = pa.schema([(column.name, _arrow_type(column)) for column in columns])
+    form = arrow_schema(columns)
     with tempfile.TemporaryFile() as file:
         with pq.ParquetWriter(file, form, write_page_checksum=True) as writer:
             for part in _after(first, parts):

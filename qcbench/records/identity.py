@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from functools import lru_cache
 from pathlib import Path
 
 from qcbench import durable
@@ -35,12 +36,17 @@ class Pseudonyms:
         if len(key) < _KEY_BYTES:
             raise UsageError(f"a site key has {_KEY_BYTES} bytes, got {len(key)}; restore it from your backup")
         self._key = key
+        # Records of one subject, scanner and institution come together.
+        self._keyed = lru_cache(4096)(self._hash)
 
     def of(self, field: str, identity: str) -> str:
         """Return the keyed hash of an identity, 64 hexadecimal digits; fields do not share hashes."""
         plain = identity.removeprefix("sub-").removeprefix("ses-")
         # A client may have hashed already, as MRIQC's does, or not: both must meet in one hash.
         hashed = plain if _SHA256.fullmatch(plain) else hashlib.sha256(plain.encode()).hexdigest()
+        return self._keyed(field, hashed)
+
+    def _hash(self, field: str, hashed: str) -> str:
         return hmac.digest(self._key, f"{field}:{hashed}".encode(), "sha256").hex()
 
 

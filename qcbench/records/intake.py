@@ -128,7 +128,7 @@ def _know_images(connection: sa.Connection, new: Sequence[Accepted]) -> None:
         if file_md5 not in known
     ]
     if rows:
-        connection.execute(table.insert(), rows)
+        _insert(connection, table, rows)
     for file_md5, voxels in files.items():
         if voxels and file_md5 in known and known[file_md5] is None:
             named = table.update().where(table.c.file_md5 == file_md5)
@@ -149,4 +149,4 @@ def _add_flags(connection: sa.Connection, kind: str, items: Iterable[tuple[str, 
         for flag in flags
     ]
     if rows:
-        connection.execute(schema.FLAG.insert(), rows)
+        _insert(connection, schema.FLAG, rows)

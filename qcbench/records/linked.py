@@ -52,7 +52,7 @@ def ratings(connection: sa.Connection, conditions: Conditions, *, after: int, li
 def _rows(result: sa.CursorResult) -> list[dict]:
     # SQLAlchemy's names are a kind of text of their own, which JSON does not take for keys.
     names = list(map(str, result.keys()))
-    return [dict(zip(names, row, strict=True)) for row in result]
+    return [dict(zip(names, row, strict=True)) for row in result.all()]
 
 
 class Counted:

@@ -107,6 +107,7 @@ class Provenance(BaseModel):
     mriqc_pred: _number(-1e6, 1e6) | None = None
     email: _text(256) | None = None
     voxels_sha256: _Hex64 | None = None
+    iqm_profile: _text(64) | None = None
 
 
 @cache

@@ -52,6 +52,7 @@ def fields_v1(modality: str) -> Fields:
         "provenance.md5sum": columns.file_md5,
         "provenance.software": columns.software,
         "provenance.version": columns.version,
+        "provenance.iqm_profile": columns.iqm_profile,
         "provenance.settings.testing": columns.testing,
         "provenance.settings.fd_thres": columns.fd_thres,
         "provenance.settings.hmc_fsl": columns.hmc_fsl,

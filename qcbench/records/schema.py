@@ -121,6 +121,7 @@ def _typed_table(modality: str) -> sa.Table:
         sa.Column("testing", sa.Boolean),
         sa.Column("fd_thres", sa.Double),
         sa.Column("hmc_fsl", sa.Boolean),
+        sa.Column("iqm_profile", sa.Text),
         sa.Column("n_flags", sa.Integer, nullable=False),
         *(sa.Column(name, sa.Text, index=name == "subject_id") for name in metadata.TEXT_COLUMNS),
         *(sa.Column(name, sa.Double) for name in metadata.NUMBER_COLUMNS),

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from qcbench.records import checks
@@ -169,3 +171,8 @@ def test_the_records_that_mriqcs_server_is_tested_with_fare_as_they_should(real_
                 checks.check(modality, record, PSEUDONYMS)
         else:
             assert checks.check(modality, record, PSEUDONYMS).flags == []
+
+
+def test_the_page_for_administrators_names_every_reason_for_a_flag():
+    page = Path("docs/records.md").read_text()
+    assert [code for code in checks.FLAGS if code not in page] == []

@@ -130,6 +130,23 @@ def test_while_the_database_is_away_clients_are_told_to_come_again(study, postgr
     database.close()
 
 
+def test_a_restart_of_the_database_that_nobody_noticed_costs_no_request(postgres, monkeypatch):
+    from qcbench.records import database as room
+
+    monkeypatch.setattr(room, "_TRUSTED_S", 0.0)
+    made = Database(postgres.new_database(f"t{time.monotonic_ns()}"))
+    made.migrate()
+    with made.reading() as first, made.reading() as second:
+        for connection in (first, second):
+            connection.execute(sa.select(schema.CLIENT))
+    postgres.stop()
+    postgres.start()
+    token = tokens.mint(made, client="a", scope="read")
+    with made.reading() as first, made.reading() as second:
+        assert tokens.holder(first, token) == tokens.holder(second, token)
+    made.close()
+
+
 _MIGRATE = """
 import sys, time
 from alembic.operations import toimpl
