@@ -155,7 +155,7 @@ def test_a_real_head_gives_the_same_bytes_twice(real_data, study, tmp_path):
     raw = real_data / "t1w" / "ds000011_sub-02_T1w.nii.gz"
     made = []
     for folder in (tmp_path / "one", tmp_path / "two"):
-        isolate.call(t1linear.align_and_draw, raw, folder, t1linear.PRESETS["fast"], "fast")
+        isolate.call(t1linear.align_and_draw, raw, folder, t1linear.PRESETS["fast"], "fast", "radiological")
         made.append({path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()})
     assert len(made[0]) == 3
     assert made[0] == made[1]
@@ -171,6 +171,8 @@ def test_a_real_head_gives_the_same_bytes_twice(real_data, study, tmp_path):
     ],
 )
 def test_rejects_and_thick_slices_go_through(real_data, tmp_path, file):
-    row = isolate.call(t1linear.align_and_draw, real_data / file, tmp_path, t1linear.PRESETS["fast"], "fast")
+    row = isolate.call(
+        t1linear.align_and_draw, real_data / file, tmp_path, t1linear.PRESETS["fast"], "fast", "radiological"
+    )
     assert 0 <= row["alignment"] <= 1
     assert row["screenshot_path"].is_file()
