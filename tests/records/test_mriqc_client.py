@@ -1,7 +1,7 @@
 """MRIQC's own client, unchanged, sends to our server; and so does the rating widget of its reports.
 
 The client is mriqc 24.0.2 in an environment of its own, because what it depends on would displace half of ours; see
-the target .venv-mriqc of the Makefile. Of MRIQC only its client is imported: the rest is stubs.
+the target .venv/mriqc of the Makefile. Of MRIQC only its client is imported: the rest is stubs.
 """
 
 import http.client
@@ -45,7 +45,7 @@ for file in files:
 def mriqc_python():
     """The Python of an environment with MRIQC's client."""
     if not _PYTHON.is_file():
-        pytest.skip("needs MRIQC's client: make .venv-mriqc, or set QCBENCH_MRIQC_PYTHON")
+        pytest.skip("needs MRIQC's client: make .venv/mriqc, or set QCBENCH_MRIQC_PYTHON")
     return _PYTHON.absolute()
 
 
