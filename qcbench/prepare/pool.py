@@ -23,7 +23,7 @@ from qcbench.errors import UsageError
 from qcbench.imaging import crop, geometry, isolate, landmarks, screenshot, simulate, template
 from qcbench.imaging.heads import Head
 from qcbench.imaging.simulate import grades
-from qcbench.prepare import bids, draws, t1linear
+from qcbench.prepare import bids, draws, one_image, presets, t1linear
 from qcbench.study import Study
 from qcbench.summary import Summary
 
@@ -114,13 +114,13 @@ def source_head(study: Study, image: dict, aligned: dict) -> Head:
     of its own. Raises ImageError for a file that cannot be read, WorkerError when that process dies.
     """
     data, affine, _, _ = isolate.call(
-        t1linear.corrected,
+        one_image.corrected,
         study.absolute(image["bids_path"]),
-        t1linear.PRESETS[aligned["preprocessing_preset"]],
+        presets.by_name(aligned["preprocessing_preset"]),
         timeout_s=t1linear.TIMEOUT_S,
         memory_gb=t1linear.MEMORY_GB,
     )
-    sidecar = t1linear.read_sidecar(study.absolute(aligned["volume_path"]))
+    sidecar = one_image.read_sidecar(study.absolute(aligned["volume_path"]))
     return landmarks.locate(images.Volume(data=data, affine=affine), np.array(sidecar["TemplateToScannerAffineRAS"]))
 
 
@@ -130,7 +130,7 @@ def _make_copy(study: Study, row: dict, image: dict, head: Head, sight: simulate
     source = row["source"]
     copy, truth = simulate.plant(head, image["planted"], seed=image["seed"], sight=sight)
     volume, _ = crop.to_int16(crop.to_canonical(copy.data, copy.affine, head.template_to_scanner))
-    paths = t1linear.output_paths(image["image_id"], study.derivatives, spacing=spacing)
+    paths = one_image.output_paths(image["image_id"], study.derivatives, spacing=spacing)
     png_sha256 = images.save_png(paths["screenshot"], screenshot.screenshot(volume, study.convention))
     if spacing == 1:
         images.save_volume(paths["volume"], volume, np.array(geometry.CANONICAL_AFFINE))
@@ -203,7 +203,7 @@ def _made(study: Study, spacing: int) -> dict[str, str]:
     for row in store.rows(study, "images"):
         if not schema.is_copy(row) or row["image_id"] not in aligned:
             continue
-        paths = t1linear.output_paths(row["image_id"], study.derivatives, spacing=spacing)
+        paths = one_image.output_paths(row["image_id"], study.derivatives, spacing=spacing)
         is_this_one = aligned[row["image_id"]]["volume_path"] == study.relative(paths["volume"])
         if is_this_one and all(path.is_file() for path in paths.values()):
             made[row["image_id"]] = json.loads(row["simulation"]).get("fingerprint")

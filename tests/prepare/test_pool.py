@@ -14,7 +14,7 @@ from qcbench.annotate import queue
 from qcbench.errors import UsageError
 from qcbench.imaging import crop, geometry, heads, register, simulate
 from qcbench.learn import datasets
-from qcbench.prepare import draws, pool, t1linear, warehouse
+from qcbench.prepare import draws, one_image, pool, presets, t1linear, warehouse
 from qcbench.study import Study
 
 
@@ -42,8 +42,8 @@ def aligned(study, row, people):
     found = register.Alignment(template_to_scanner=known, score=score, n_starts=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(register, "register", lambda *arguments: found)
-        made = t1linear.align_and_draw(
-            study.absolute(row["bids_path"]), study.derivatives, t1linear.PRESETS["fast"], "fast", study.convention
+        made = one_image.align_and_draw(
+            study.absolute(row["bids_path"]), study.derivatives, presets.by_name("fast"), "fast", study.convention
         )
     paths = {name: study.relative(made.pop(name)) for name in ("volume_path", "screenshot_path")}
     settled = {"preprocessing_preset": "fast", "source_voxels_sha256": row["voxels_sha256"], "error": None}

@@ -11,7 +11,7 @@ import pytest
 from qcbench import images, parallel, store
 from qcbench.errors import StudyError, UsageError
 from qcbench.imaging import geometry, isolate
-from qcbench.prepare import t1linear, warehouse
+from qcbench.prepare import one_image, presets, t1linear, warehouse
 from qcbench.study import Study
 from tests.imaging.conftest import LAYOUTS, MARKER_MM, paint
 
@@ -155,7 +155,7 @@ def test_a_real_head_gives_the_same_bytes_twice(real_data, study, tmp_path):
     raw = real_data / "t1w" / "ds000011_sub-02_T1w.nii.gz"
     made = []
     for folder in (tmp_path / "one", tmp_path / "two"):
-        isolate.call(t1linear.align_and_draw, raw, folder, t1linear.PRESETS["fast"], "fast", "radiological")
+        isolate.call(one_image.align_and_draw, raw, folder, presets.by_name("fast"), "fast", "radiological")
         made.append({path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()})
     assert len(made[0]) == 3
     assert made[0] == made[1]
@@ -172,7 +172,7 @@ def test_a_real_head_gives_the_same_bytes_twice(real_data, study, tmp_path):
 )
 def test_rejects_and_thick_slices_go_through(real_data, tmp_path, file):
     row = isolate.call(
-        t1linear.align_and_draw, real_data / file, tmp_path, t1linear.PRESETS["fast"], "fast", "radiological"
+        one_image.align_and_draw, real_data / file, tmp_path, presets.by_name("fast"), "fast", "radiological"
     )
     assert 0 <= row["alignment"] <= 1
     assert row["screenshot_path"].is_file()
