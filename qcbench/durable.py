@@ -12,7 +12,13 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
+
+from qcbench.errors import StudyError
+
+#: Whoever changes a table holds its lock for seconds, also with 100,000 rows.
+_LOCK_TIMEOUT_S = 120.0
 
 
 def write_bytes(path: Path, content: bytes, *, mode: int = 0o640) -> None:
@@ -68,3 +74,29 @@ def flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, timeout_s: float = _LOCK_TIMEOUT_S) -> Iterator[None]:
+    """Hold the lock of a file while it is read, changed and written again, against other processes and threads.
+
+    The lock is the operating system's, on an empty hidden file beside it: it ends with its holder, and holds on NFS
+    where locks are served. Raises StudyError when somebody else keeps it for longer than `timeout_s`.
+    """
+    # Not at the top: a labelling kernel appends to logs of its own and locks nothing.
+    from filelock import FileLock, Timeout
+
+    path = Path(path)
+    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=timeout_s, mode=0o660)
+    make_folder(path.parent)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise StudyError(
+            f"{path} has been locked by another process for more than {timeout_s:.0f} s; see what runs on this study "
+            f"(fuser {lock.lock_file}), and run this again when it has ended"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

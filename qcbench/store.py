@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,11 +86,17 @@ def write(study: Study, name: str, new: Iterable[Row]) -> None:
 
 
 def upsert(study: Study, name: str, new: Iterable[Row]) -> None:
-    """Add rows to a table; a row with the key of an old one takes its place."""
+    """Add rows to a table; a row with the key of an old one takes its place. Two at once lose nothing."""
     table = _schema(name)
-    merged = {_key(row, table): row for row in rows(study, name)}
-    merged.update({_key(row, table): dict(row) for row in new})
-    write(study, name, merged.values())
+    with changing(study, name):
+        merged = {_key(row, table): row for row in rows(study, name)}
+        merged.update({_key(row, table): dict(row) for row in new})
+        write(study, name, merged.values())
+
+
+def changing(study: Study, name: str) -> AbstractContextManager[None]:
+    """Keep others from changing a table between a `rows` and the `write` that rests on it; `upsert` does so itself."""
+    return durable.locked(study.table_path(name))
 
 
 @contextmanager
@@ -368,7 +374,8 @@ def _read_file(path: Path, table: schema.TableSchema) -> pa.Table:
     for column in table.columns:
         if column.name not in found.column_names:
             raise TableError(
-                f"{path} lacks the column {column.name!r} of the table {table.name}; it was not written by qcbench"
+                f"{path} lacks the column {column.name!r} of the table {table.name}; it was not written by this version "
+                "of qcbench. Move it away and run its stage again"
             )
         # Checksums guard the pages and not the footer, where a flipped bit makes one type of another.
         if (came := found.schema.field(column.name).type) != _ARROW[column.dtype]:

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -78,6 +79,16 @@ def test_upsert_replaces_the_row_with_the_same_key(study):
     store.write(study, "splits", [SPLIT, {**SPLIT, "image_id": "sub-02_T1w"}])
     store.upsert(study, "splits", [{**SPLIT, "fold": 3}])
     assert [row["fold"] for row in store.rows(study, "splits")] == [3, 0]
+
+
+def test_writers_of_one_table_at_the_same_time_lose_no_row(study):
+    def add(part):
+        for number in range(5):
+            store.upsert(study, "splits", [{**SPLIT, "image_id": f"sub-{part}_run-{number}_T1w"}])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(4)))
+    assert len(store.rows(study, "splits")) == 20
 
 
 def test_collected_rows_reach_the_table_even_when_the_batch_is_interrupted(study):

@@ -257,7 +257,8 @@ def _drop_replaced(study: Study, known: dict[str, list[dict]], new: list[dict]) 
     names = {row["image_id"] for row in new}
     gone = {row["image_id"] for label in {row["source_path"] for row in new} for row in known.get(label, ())} - names
     if gone:
-        store.write(study, "images", (row for row in store.rows(study, "images") if row["image_id"] not in gone))
+        with store.changing(study, "images"):
+            store.write(study, "images", (row for row in store.rows(study, "images") if row["image_id"] not in gone))
 
 
 def _skipped(found: scan.Scan) -> str:
