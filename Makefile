@@ -13,7 +13,7 @@ demo: .venv/ready ## build a synthetic warehouse, run every stage on it, end wit
 	$(BIN)/qcbench demo $(STUDY)
 
 test: check .venv/browser .venv/postgres .venv/mriqc ## style, import contracts, then every test, the browser and the notebooks among them
-	$(BIN)/pytest --durations=15
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile --durations=15
 
 check: .venv/ready ## style and import contracts only
 	$(BIN)/ruff check .

@@ -310,10 +310,37 @@ METRICS = TableSchema(
         _text("set", required=True),
         _text("metric", required=True),
         _real("value", "null when it is undefined; `reason` says why"),
-        _real("low"),
-        _real("high"),
+        _real("low", "lower end of the 95% interval, bootstrap over participants; null with fewer than 10 of them"),
+        _real("high", "upper end of it"),
+        _real("sd", "over the folds, hospitals or raters, divided by n - 1"),
+        _real("sd_population", "the same, divided by n"),
         _whole("n", required=True),
+        _whole("n_participants"),
+        _whole("n_positive", "images of the positive class"),
+        _text("hospital", "that was left out of training, where `set` is left-out hospital"),
         _truth("simulated", "a simulated image or label is among them", required=True),
+        _text("reason"),
+    ),
+)
+
+LEARNING_CURVE = TableSchema(
+    name="learning_curve",
+    key=("task", "architecture", "training_preset", "spacing_mm", "seed", "n_asked", "fold"),
+    columns=(
+        _text("task", required=True),
+        _text("architecture", required=True),
+        _text("training_preset", required=True),
+        _whole("spacing_mm", required=True),
+        _whole("seed", "of the order of participants and of the weights", required=True),
+        _whole("n_asked", "images that were asked for; whole participants come closest to it", required=True),
+        _whole("n_images", "labelled images that fitting and choosing the epoch used", required=True),
+        _whole("n_participants", "whose images they are", required=True),
+        _whole("n_fit", "of the images, those fitted on in this fold"),
+        _whole("fold", required=True),
+        _real("balanced_accuracy", "on the study's test set; null when undefined, `reason` says why"),
+        _whole("n_test", "images of the test set"),
+        _truth("simulated", "a simulated image or label is among them", required=True),
+        _text("run_id", "in variants/<name>/runs/; null where nothing could be fitted"),
         _text("reason"),
     ),
 )
@@ -351,6 +378,7 @@ TABLES = {
         SPLITS,
         PREDICTIONS,
         METRICS,
+        LEARNING_CURVE,
         IQMS,
     )
 }
