@@ -86,12 +86,16 @@ def write(study: Study, name: str, new: Iterable[Row]) -> None:
 
 
 def upsert(study: Study, name: str, new: Iterable[Row]) -> None:
-    """Add rows to a table; a row with the key of an old one takes its place. Two at once lose nothing."""
-    table = _schema(name)
+    """Add rows to a table; a row with the key of an old one takes its place. Two at once lose nothing.
+
+    Old rows never become Python objects: a table of a million costs seconds, not minutes.
+    """
+    table, path = _schema(name), study.table_path(name)
+    latest = {_key(row, table): dict(row) for row in new}
+    _refuse_bad_rows(list(latest.values()), table, path)
+    added = _to_arrow(list(latest.values()), table, path)
     with changing(study, name):
-        merged = {_key(row, table): row for row in rows(study, name)}
-        merged.update({_key(row, table): dict(row) for row in new})
-        write(study, name, merged.values())
+        durable.write_bytes(path, _to_bytes(_merged(read(study, name), added, table)))
 
 
 def changing(study: Study, name: str) -> AbstractContextManager[None]:
@@ -103,8 +107,8 @@ def changing(study: Study, name: str) -> AbstractContextManager[None]:
 def collect(study: Study, name: str, *, every_s: float = 15.0) -> Iterator[list[dict]]:
     """Yield a list whose rows reach the table now and then and at the end.
 
-    A batch that is killed loses the rows of at most the last `every_s` seconds; `append` to the
-    list is all the caller does.
+    A batch that is killed loses the rows of at most the last `every_s` seconds, or of ten times what
+    writing the table takes; `append` to the list is all the caller does.
     """
     pending = _Collected(study, name, every_s)
     try:
@@ -125,10 +129,13 @@ class _Collected(list):
             self.flush()
 
     def flush(self) -> None:
+        started = time.monotonic()
         if self:
             upsert(self._study, self._name, self)
             self.clear()
         self._flushed_at = time.monotonic()
+        # A table of millions takes seconds to write: at most a tenth of the time goes into it.
+        self._every_s = max(self._every_s, 10 * (self._flushed_at - started))
 
 
 class SegmentLog:
@@ -325,6 +332,22 @@ def _to_arrow(new: list[dict], table: schema.TableSchema, path: Path) -> pa.Tabl
     return pa.table(arrays)
 
 
+def _merged(old: pa.Table, added: pa.Table, table: schema.TableSchema) -> pa.Table:
+    """Return both as `write` would have it: a row a key, the added one where there are two, in the order of the key."""
+    import pyarrow.compute as pc  # a labelling kernel only appends events
+
+    both = pa.concat_tables([old, added], promote_options="permissive")
+    extra = sorted(set(both.column_names) - set(table.column_names))
+    both = both.select([*table.column_names, *extra])
+    position = "_position"
+    numbered = both.select(list(table.key)).append_column(position, pa.array(range(len(both)), pa.int64()))
+    last = numbered.group_by(list(table.key)).aggregate([(position, "max")])
+    for name in table.key:  # nulls first, as `_sort_key` has them
+        last = last.append_column(f"{name} is there", pc.is_valid(last[name]))
+    order = pc.sort_indices(last, [(key, "ascending") for name in table.key for key in (f"{name} is there", name)])
+    return both.take(last[f"{position}_max"].take(order)).combine_chunks()
+
+
 def _events_to_arrow(new: list[dict], table: schema.TableSchema, path: Path) -> pa.Table:
     """Return a few events as arrow, without the pandas that `pyarrow.array` imports where it is installed.
 
@@ -374,8 +397,8 @@ def _read_file(path: Path, table: schema.TableSchema) -> pa.Table:
     for column in table.columns:
         if column.name not in found.column_names:
             raise TableError(
-                f"{path} lacks the column {column.name!r} of the table {table.name}; it was not written by this version "
-                "of qcbench. Move it away and run its stage again"
+                f"{path} lacks the column {column.name!r} of the table {table.name}: another version of qcbench "
+                "wrote it. Move it away and run its stage again"
             )
         # Checksums guard the pages and not the footer, where a flipped bit makes one type of another.
         if (came := found.schema.field(column.name).type) != _ARROW[column.dtype]:

@@ -75,6 +75,48 @@ def test_a_key_names_one_row(study):
         store.write(study, "splits", [SPLIT, SPLIT])
 
 
+PREDICTION = {"task": "sr", "architecture": "lean3d", "run_id": "r", "preprocessing_preset": "fast"}
+SOME_PREDICTIONS = st.lists(
+    st.fixed_dictionaries(
+        {
+            **{name: st.just(value) for name, value in PREDICTION.items()},
+            "image_id": st.sampled_from(["a", "B", "é", "z-1", "z"]),
+            "fold": st.integers(0, 2),
+            "probability": st.one_of(st.none(), st.floats(0, 1)),
+        },
+        optional={"weights_sha256": st.sampled_from(["x", "y"]), "seconds": st.floats(0, 1)},
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(SOME_PREDICTIONS, min_size=1, max_size=4))
+def test_adding_bit_by_bit_gives_the_bytes_of_writing_all_at_once(tmp_path_factory, batches):
+    study = Study.create(tmp_path_factory.mktemp("bits") / "study", raters=["alice"])
+    latest = {}
+    for batch in batches:
+        store.upsert(study, "predictions", batch)
+        latest.update({(row["image_id"], row["fold"]): row for row in batch})
+    bit_by_bit = store.read(study, "predictions")
+    store.write(study, "predictions", latest.values())
+    once = store.read(study, "predictions")
+    assert bit_by_bit.to_pylist() == [
+        {name: row.get(name) for name in bit_by_bit.column_names} for row in once.to_pylist()
+    ]
+    # A column that only replaced rows had stays, all null.
+    if bit_by_bit.column_names == once.column_names:
+        assert bit_by_bit.equals(once)
+
+
+def test_a_null_in_the_key_is_a_key_like_another(study):
+    row = {"task": "sr", "architecture": "lean3d", "run_id": "r", "set": "test", "metric": "mcc", "n": 4}
+    row |= {"simulated": False}
+    store.write(study, "metrics", [{**row, "fold": 0, "value": 0.1}, {**row, "fold": None, "value": 0.2}])
+    store.upsert(study, "metrics", [{**row, "fold": None, "value": 0.3}])
+    assert [(found["fold"], found["value"]) for found in store.rows(study, "metrics")] == [(None, 0.3), (0, 0.1)]
+
+
 def test_upsert_replaces_the_row_with_the_same_key(study):
     store.write(study, "splits", [SPLIT, {**SPLIT, "image_id": "sub-02_T1w"}])
     store.upsert(study, "splits", [{**SPLIT, "fold": 3}])
