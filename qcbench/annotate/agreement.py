@@ -97,20 +97,24 @@ def agreement(study: Study) -> Summary:
     rows += [*_with_consensus(labels, decided, wanted), *_together(labels, wanted)]
     store.write(study, "agreement", rows)
     pairs = [row for row in rows if is_of_two_raters(row["raters"])]
-    headline = {
-        f"{'icc' if row['statistic'] == 'icc' else 'kappa'}_{row['characteristic']}": "undefined"
-        if row["value"] is None
-        else round(row["value"], 3)
-        for row in pairs
-        if row["statistic"] in ("kappa", "kappa_linear", "icc") and ":" not in row["characteristic"]
-    }
     return Summary(
         stage="agreement",
         done=len(rows),
-        facts=headline,
+        facts=_headline(pairs),
         notes=[] if pairs else ["Agreement needs images that two raters labelled; there is none yet."],
         seconds=time.monotonic() - started,
     )
+
+
+def _headline(pairs: list[dict]) -> dict[str, float | str]:
+    """Return one figure a characteristic and pair; the pair is named where there are several."""
+    of_several = len({row["raters"] for row in pairs}) > 1
+    return {
+        f"{'icc' if row['statistic'] == 'icc' else 'kappa'}_{row['characteristic']}"
+        + (f" ({row['raters']})" if of_several else ""): "undefined" if row["value"] is None else round(row["value"], 3)
+        for row in pairs
+        if row["statistic"] in ("kappa", "kappa_linear", "icc") and ":" not in row["characteristic"]
+    }
 
 
 def _by_rater(study: Study, labels: Iterable[dict]) -> Noted:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
+import math
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -125,7 +127,8 @@ def _as_text(answers: Mapping[str, bool | int]) -> dict[str, str]:
 
 
 def _read_columns(text: str, file: Path, rater: str | None, columns: Mapping[str, str], needed: Sequence[str]) -> Lines:
-    reader = csv.DictReader(text.splitlines(keepends=True), delimiter="\t" if file.suffix == ".tsv" else ",")
+    # Not by `splitlines`, which ends a line at signs that a comment may hold, such as U+2028.
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if file.suffix == ".tsv" else ",")
     ours = {theirs: name for name, theirs in columns.items()}
     present = {ours.get(name, name) for name in reader.fieldnames or ()} | ({"rater"} if rater else set())
     missing = [columns.get(name, name) for name in needed if name not in present]
@@ -172,7 +175,7 @@ def _event(study: Study, line: dict, known: set[str], session: str, sequence: in
         image_id=line["image_id"],
         saved_at=_saved_at(line.get("saved_at")),
         purpose=purpose,
-        seconds=float(line["seconds"]) if line.get("seconds") else None,
+        seconds=_seconds(line.get("seconds")),
         **{name: line.get(name) for name in _COPIED},
     )
 
@@ -211,6 +214,15 @@ def _flags(criterion: Criterion, text: str) -> list[str]:
         return json.loads(text)
     except ValueError:
         raise ValueError(f"{criterion.name} must be a list, got {text!r}") from None
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    seconds = float(text)
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"seconds must be a number from 0 on, got {text!r}")
+    return seconds
 
 
 def _saved_at(text: str | None) -> datetime | None:

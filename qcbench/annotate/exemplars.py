@@ -30,7 +30,9 @@ def put(study: Study, image_id: str, *, criterion: str, value: str) -> Summary:
             f"{image_id!r} has no picture in this study that raters see; give an image_id of its catalogue"
         )
     picture = images.read_png(study.absolute(row["screenshot_path"]))
-    for former in study.exemplars.glob(f"{name}.*"):
-        former.unlink()
     durable.write_bytes(study.exemplars / f"{name}.png", picture)
+    # Not before: where the disk refuses the new one, raters keep the former.
+    for former in study.exemplars.glob(f"{name}.*"):
+        if former.name != f"{name}.png":
+            former.unlink()
     return Summary(stage="exemplar", done=1, facts={"choice": name, "image": image_id})

@@ -47,21 +47,26 @@ def _line(rating: object, rater: str | None) -> dict:
         raise ValueError(
             "it names no image (MRIQC since 23.1 posts ratings without one); take the file that the widget downloads"
         )
-    artifacts = rating.get("artifacts", [])
-    if isinstance(artifacts, str):
-        try:
-            artifacts = json.loads(artifacts or "[]")
-        except ValueError as error:
-            raise ValueError(f"artifacts must be a list, got {artifacts!r}") from error
     return {
         "rater": rating.get("rater_id") or rater,
         "image_id": _stem(str(subject)),
         "rating": _text(rating["rating"]),
-        "artifacts": json.dumps([_RENAMED.get(name, name) for name in artifacts]),
+        "artifacts": json.dumps([_RENAMED.get(name, name) for name in _artifacts(rating.get("artifacts"))]),
         "confidence": _text(rating.get("confidence")),
         "comment": _text(rating.get("comments") or rating.get("comment")),
         "seconds": _text(rating.get("time_sec")),
     }
+
+
+def _artifacts(noted: object) -> list[str]:
+    """Return the artifacts of a rating; Q'Kay's database has them as JSON within the JSON, or null."""
+    try:
+        names = json.loads(noted or "[]") if isinstance(noted, str) else noted or []
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"artifacts must be a list of names, got {noted!r}")
+    return names
 
 
 def _text(value: object) -> str | None:

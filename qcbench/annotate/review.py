@@ -45,16 +45,27 @@ def reviews(events: Iterable[Mapping], label_event_ids: Mapping[str, Sequence[st
 
     A signature counts when somebody else than the proposer signs the latest proposal with the same
     verdict and the same grades. With `label_event_ids`, the labels of each image that count now,
-    events that were made over other labels are left out.
+    events that were made over other labels are left out. An answer comes after the proposal that it names, though the
+    clock of the reviewer's machine may be behind the proposer's.
     """
     found: dict[str, Review] = {}
-    for event in sorted(events, key=lambda event: (event["saved_at"], event["event_id"])):
+    for event in _in_order(list(events)):
         image_id, seen = event["image_id"], event.get("label_event_ids")
         now = None if label_event_ids is None else label_event_ids.get(image_id)
         if seen is not None and label_event_ids is not None and (now is None or set(seen) != set(now)):
             continue
         found[image_id] = _after(found.get(image_id, Review()), event)
     return found
+
+
+def _in_order(events: Sequence[Mapping]) -> list[Mapping]:
+    proposed_at = {event["event_id"]: event["saved_at"] for event in events if event["role"] == "proposes"}
+
+    def place(event: Mapping) -> tuple:
+        answered_at = proposed_at.get(event.get("proposal_id"), event["saved_at"])
+        return max(event["saved_at"], answered_at), event["role"] != "proposes", event["event_id"]
+
+    return sorted(events, key=place)
 
 
 def _after(review: Review, event: Mapping) -> Review:

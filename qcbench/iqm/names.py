@@ -118,9 +118,10 @@ def sidecar(path: str | Path) -> dict[str, object]:
     if not beside.is_file():
         return {}
     try:
-        content = json.loads(beside.read_text(encoding="utf-8"))
+        # NaN is no JSON, though Python takes it: what is no number is not known.
+        content = json.loads(beside.read_text(encoding="utf-8"), parse_constant=lambda _: None)
     except (OSError, ValueError) as error:
         raise UsageError(f"{beside.name}, the sidecar of the image, is no JSON file: {error}") from error
     if not isinstance(content, dict):
         raise UsageError(f"{beside.name}, the sidecar of the image, holds no JSON object")
-    return {name: value for name, value in sorted(content.items()) if name in _ACQUISITION}
+    return {name: value for name, value in sorted(content.items()) if name in _ACQUISITION and value is not None}

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from qcbench import parallel
-from qcbench.errors import ImageError, UsageError
+from qcbench.errors import UsageError
 from qcbench.prepare import exports, identity_files, identity_known, identity_text
 from qcbench.prepare.identity_findings import POSSIBLE, UNREADABLE, Checked, Finding, Trace, surest
 from qcbench.prepare.identity_text import PATH
@@ -77,9 +77,11 @@ def _outcomes(
     target: Study | str | Path, known: str | Path | None, workers: int | None, with_pixels: bool, show_progress: bool
 ) -> Iterator[tuple[str, list[Finding]]]:
     """Yield a file's number among all and its findings, names first."""
-    target = target.folder if isinstance(target, Study) else Path(target).absolute()
+    # A link that is named is followed; those below a folder are not.
+    target = target.folder if isinstance(target, Study) else Path(target).resolve()
     known = str(Path(known).absolute()) if known is not None else None
     if known is not None:
+        identity_known.load.cache_clear()  # the list may have grown since it was read
         identity_known.load(known)
     kinds = partial(_kinds, known=known)
     if not target.exists():
@@ -90,8 +92,11 @@ def _outcomes(
         yield from _of_export(target, kinds, with_pixels)
         return
     root = target if target.is_dir() else target.parent
-    entries = list(_below(root)) if target.is_dir() else [(target.name, target.lstat())]
+    closed: list[str] = []
+    entries = list(_below(root, closed)) if target.is_dir() else [(target.name, target.lstat())]
     shown, named = _shown_paths([name for name, _ in entries], kinds)
+    for name in closed:
+        yield name, [_finding(shown.get(name, "."), Trace("a folder that cannot be listed", UNREADABLE, POSSIBLE))]
     for name, traces in named.items():
         yield name, [_finding(shown[name], trace) for trace in traces]
     sizes = {name: status.st_size for name, status in entries if stat.S_ISREG(status.st_mode)}
@@ -161,8 +166,15 @@ def _of_file(root: Path, name: str, kinds: identity_files.Kinds, with_pixels: bo
         return
     if len(content) > identity_files.MOST_BYTES:
         yield Trace("file, after its first 1 GiB", UNREADABLE, POSSIBLE)
-    # One trace a place and kind, the surest: a file may hold a name in many ways at one place.
-    yield from dict.fromkeys(identity_files.traces(content, path.name, kinds, path=str(path), with_pixels=with_pixels))
+    seen: set[Trace] = set()
+    try:
+        for trace in identity_files.traces(content, path.name, kinds, path=str(path), with_pixels=with_pixels):
+            # One trace a place and kind, the surest: a file may hold a name in many ways at one place.
+            if trace not in seen:
+                seen.add(trace)
+                yield trace
+    except Exception:  # whatever a damaged file makes its reader stumble over; what was found before stays found
+        yield Trace("file", UNREADABLE, POSSIBLE)
 
 
 def _of_export(path: Path, kinds: identity_files.Kinds, with_pixels: bool) -> Iterator[tuple[str, list[Finding]]]:
@@ -182,8 +194,9 @@ def _members(path: Path, kinds: identity_files.Kinds, with_pixels: bool) -> Iter
         try:
             content = member.read(identity_files.MOST_BYTES)
             name = PurePosixPath(member.name).name
+            # What is found before the damage stays in the list.
             found += identity_files.traces(content, name, kinds, path=None, with_pixels=with_pixels, depth=1)
-        except ImageError:
+        except Exception:  # a damaged entry raises whatever its reader stumbles over, and hides no other
             found.append(Trace("file", UNREADABLE, POSSIBLE))
         yield list(dict.fromkeys(found))
 
@@ -198,9 +211,14 @@ def _of_no_file(root: Path, name: str, status: os.stat_result, kinds: identity_f
         yield Trace("a link out of the folder, not followed", UNREADABLE, POSSIBLE)
 
 
-def _below(root: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield every entry below a folder with its status; links are not followed."""
-    for folder, folders, files in os.walk(root, followlinks=False):
+def _below(root: Path, closed: list[str]) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield every entry below a folder with its status; links are not followed. Folders that refuse go to `closed`."""
+
+    def note(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # it went while the tree was being read
+            closed.append(str(Path(error.filename).relative_to(root)))
+
+    for folder, folders, files in os.walk(root, onerror=note, followlinks=False):
         for name in sorted(folders) + sorted(files):
             path = Path(folder, name)
             with contextlib.suppress(OSError):  # it went while the folder was being read

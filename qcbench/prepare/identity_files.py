@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from qcbench.errors import ImageError
 from qcbench.prepare import identity_dicom, identity_images, identity_json, identity_text
-from qcbench.prepare.identity_findings import FREE_TEXT, POSSIBLE, UNREADABLE, Trace, surest
+from qcbench.prepare.identity_findings import CERTAIN, FREE_TEXT, POSSIBLE, UNREADABLE, Trace, surest
 from qcbench.prepare.identity_text import LOG, PROSE, VALUE
 
 Kinds = Callable[[str, str], dict[str, str]]
@@ -170,8 +170,7 @@ def _text(text: str, name: str, kinds: Kinds) -> Iterator[Trace]:
 
 def _lines(text: str, name: str, kinds: Kinds) -> Iterator[Trace]:
     lower = name.lower()
-    if name.upper().startswith(_ABOUT_THE_DATA):
-        return
+    is_about_the_data = name.upper().startswith(_ABOUT_THE_DATA)
     manner = next((manner for manner, endings in _MANNERS.items() if lower.endswith(endings)), VALUE)
     if manner == VALUE and ("." not in name or "log" in lower):
         manner = PROSE if name.upper().startswith("README") else LOG
@@ -182,4 +181,6 @@ def _lines(text: str, name: str, kinds: Kinds) -> Iterator[Trace]:
         line = _DRAWN.sub(" ", identity_json.EMBEDDED.sub("#", line)) if "<" in line or "data:" in line else line
         for start in range(0, len(line), _LONGEST_LINE):
             found = surest(found, kinds(line[start : start + _LONGEST_LINE], manner))
+        if is_about_the_data:
+            found = {kind: sure for kind, sure in found.items() if sure == CERTAIN}  # known patients sign nothing
         yield from (Trace(f"line {number}", kind, sure) for kind, sure in found.items())

@@ -153,8 +153,8 @@ def rate(request: Request, client: MayRate) -> Response:
     """Store a rating, as the widget of MRIQC's report posts it."""
     rated = ratings.check_v1(json_body(request), rater=client.name)
     with database_of(request).writing() as connection:
-        intake.add_ratings(connection, client, [rated])
-    return _made("rating", rated.row["rating_id"], rated.row["payload"])
+        stored = intake.add_posted(connection, client, rated)
+    return _made("rating", stored.row["rating_id"], stored.row["payload"])
 
 
 @router.get("/rating", responses=_LIST_ANSWERS)

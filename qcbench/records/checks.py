@@ -83,7 +83,9 @@ def check(modality: str, payload: object, pseudonyms: Pseudonyms) -> Accepted:
         metrics = {name: values[name] for name in _names(modality) if name in given}
     meta = {name: value for name, value in values["bids_meta"].__dict__.items() if value is not None}
     provenance = values["provenance"].model_dump(exclude_none=True, exclude={"email"})
-    provenance["md5sum"] = provenance["md5sum"].lower()
+    for name in ("md5sum", "voxels_sha256"):
+        if name in provenance:
+            provenance[name] = provenance[name].lower()
     for name in _whole_names(modality):
         if metrics.get(name) is not None:
             metrics[name] = int(metrics[name])
@@ -97,9 +99,6 @@ def check(modality: str, payload: object, pseudonyms: Pseudonyms) -> Accepted:
     kept = {**metrics, **extras, "bids_meta": meta, "provenance": provenance}
     text = orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)
     row = _row(modality, metrics, meta, provenance)
-    for flag in flags:
-        if flag.code == "stands-for-none":
-            row[flag.field] = None
     row["n_flags"] = len(flags)
     row["record_id"] = record_id(modality, text)
     return Accepted(modality=modality, record_id=row["record_id"], payload=text.decode(), row=row, flags=flags)
@@ -108,6 +107,13 @@ def check(modality: str, payload: object, pseudonyms: Pseudonyms) -> Accepted:
 def record_id(modality: str, text: bytes) -> str:
     """Return the id of a payload, 24 hexadecimal digits: the same payload is the same record."""
     return hashlib.sha256(modality.encode() + b"\0" + text).hexdigest()[:24]
+
+
+def typed_row(modality: str, payload: str) -> dict:
+    """Return what the typed table holds of a stored payload, n_flags aside, which is null here."""
+    kept = orjson.loads(payload)
+    metrics = {name: kept[name] for name in _names(modality) if name in kept}
+    return _row(modality, metrics, kept["bids_meta"], kept["provenance"])
 
 
 def _with_entities(payload: dict, modality: str) -> dict:
@@ -241,6 +247,9 @@ def _empty_row(modality: str) -> dict:
 def _row(modality: str, metrics: Mapping, meta: Mapping, provenance: Mapping) -> dict:
     row = _empty_row(modality).copy()
     row.update(metrics)
+    for name, numbers in _sentinels(modality):
+        if row[name] in numbers:
+            row[name] = None
     for name, value in meta.items():
         if name in _NUMBERS:
             row[name] = value if value.__class__ is float else None

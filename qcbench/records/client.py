@@ -19,6 +19,18 @@ _PAYLOADS_A_REQUEST = 1_000
 _PATIENCE_S = 120.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 15.0
 _TIMEOUT_S = 60.0
+#: The server is away, or a proxy before it says so.
+_COMES_BACK = (502, 503, 504)
+
+
+class _NoDetour(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: it would hand the token to whoever is named there, and the payloads to nobody."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoDetour)
 
 
 class Client:
@@ -50,11 +62,11 @@ class Client:
         while True:
             request = urllib.request.Request(self._address + path, body, headers)  # noqa: S310 checked to be http
             try:
-                with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+                with _OPENER.open(request, timeout=_TIMEOUT_S) as answer:
                     return json.load(answer)
             except urllib.error.HTTPError as error:
                 with error:
-                    if error.code != 503:
+                    if error.code not in _COMES_BACK:
                         raise UsageError(f"{self._address} refused: {error.code} {_message(error)}") from None
             except (OSError, ValueError):
                 # Cut off in the middle: whether it was stored cannot be known, so it is sent again.

@@ -56,17 +56,17 @@ class Database:
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._writer = threading.Lock()
+        # The values of a statement are what clients sent: no error repeats them.
+        shared = {"pool_size": 5, "max_overflow": 20, "pool_timeout": _LOCK_S, "hide_parameters": True}
         if self.is_sqlite:
-            self._engine = sa.create_engine(self.url, pool_size=5, max_overflow=20, pool_timeout=_LOCK_S)
+            self._engine = sa.create_engine(self.url, **shared)
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
             sa.event.listen(self._engine, "begin", _begin_sqlite)
         else:
             self._engine = sa.create_engine(
                 self.url,
-                pool_size=5,
-                max_overflow=20,
-                pool_timeout=_LOCK_S,
                 connect_args={"connect_timeout": 5, "options": "-c statement_timeout=30s -c timezone=UTC"},
+                **shared,
             )
             sa.event.listen(self._engine, "checkin", _note_idle)
             sa.event.listen(self._engine, "checkout", _check_idle)

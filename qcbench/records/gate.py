@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 
 import anyio.to_thread
 import orjson
@@ -85,7 +86,11 @@ class Gate:
                 message["headers"] = [*message["headers"], *_pairs(extra | _SAFE)]
             await send(message)
 
-        await self._app(scope, _told_once(state["body"], receive), also)
+        try:
+            await self._app(scope, _told_once(state["body"], receive), also)
+        except Exception as error:
+            # It was answered. The server would log its text, which may hold a row of the database; the places will do.
+            _LOG.error("%s, at:\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
 
     async def _client(self, scope: Scope, headers: dict) -> tokens.Client | None:
         if not scope["path"].startswith("/api/"):

@@ -53,7 +53,10 @@ class Pseudonyms:
 def site_key(path: Path) -> bytes:
     """Return the site's key from its file; one is made when there is no file. It is readable by its owner alone."""
     if not path.is_file():
-        durable.write_text(path, secrets.token_hex(_KEY_BYTES) + "\n", mode=0o600)
+        # Two that begin at once must not each hash under a key of their own.
+        with durable.locked(path):
+            if not path.is_file():
+                durable.write_text(path, secrets.token_hex(_KEY_BYTES) + "\n", mode=0o600)
     try:
         return bytes.fromhex(path.read_text().strip())
     except ValueError as error:

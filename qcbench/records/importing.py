@@ -7,6 +7,7 @@ import csv
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
@@ -25,10 +26,18 @@ _OF_THE_SERVER = ("_id", "_created", "_updated", "_etag", "_links")
 _WORDS = {"True": True, "False": False}
 
 
+@dataclass(frozen=True)
+class _Unreadable:
+    """Stands for what a file, or the rest of one, would have held."""
+
+    reason: str
+
+
 def import_records(database: Database, pseudonyms: Pseudonyms, source: Path, *, client: str = "import") -> Summary:
     """Store the records of a file, or of every JSON and CSV file in a folder.
 
-    What is refused is listed with its reason; the facts count flagged records, by modality and reason.
+    What is refused is listed with its reason, and so is a file that cannot be read; the facts count flagged records,
+    by modality and reason.
     """
     began = time.perf_counter()
     summary = Summary(stage="records import")
@@ -45,6 +54,9 @@ def import_records(database: Database, pseudonyms: Pseudonyms, source: Path, *, 
         batch.clear()
 
     for place, payload in _payloads(source):
+        if isinstance(payload, _Unreadable):
+            summary.failed[place] = payload.reason
+            continue
         try:
             accepted = checks.check(_modality(payload), payload, pseudonyms)
         except RefusedError as error:
@@ -77,26 +89,41 @@ def _payloads(source: Path) -> Iterator[tuple[str, object]]:
         raise UsageError(f"{source} is not there; name a JSON or CSV file of MRIQC, or a folder of them")
     files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.suffix in (".json", ".csv"))
     for file in files:
+        # Files of one name lie in many folders.
+        place = file.relative_to(source).as_posix() if source.is_dir() else file.name
         if file.suffix == ".csv":
-            yield from _of_table(file)
+            yield from _of_table(file, place)
             continue
-        try:
-            payload = orjson.loads(file.read_bytes())
-        except (OSError, orjson.JSONDecodeError) as error:
-            payload = f"no JSON ({error})"
         # A BIDS folder is full of sidecars, which are no records and no faults.
-        if source.is_file() or (isinstance(payload, dict) and {"bids_meta", "provenance"} <= payload.keys()):
-            yield file.name, payload
+        payload = _of_file(file)
+        if source.is_file() or isinstance(payload, _Unreadable) or _is_record(payload):
+            yield place, payload
 
 
-def _of_table(file: Path) -> Iterator[tuple[str, dict]]:
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        rows = csv.DictReader(lines)
-        if "bids_meta.modality" not in (rows.fieldnames or ()):
-            # A data dictionary lies beside such tables.
-            return
-        for number, row in enumerate(rows, start=2):
-            yield f"{file.name} line {number}", _of_row(row)
+def _of_file(file: Path) -> object:
+    try:
+        return orjson.loads(file.read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        # A number that is none (NaN) makes it so too: MRIQC wrote some.
+        return _Unreadable(f"it cannot be read as JSON: {error}")
+
+
+def _is_record(payload: object) -> bool:
+    return isinstance(payload, dict) and {"bids_meta", "provenance"} <= payload.keys()
+
+
+def _of_table(file: Path, name: str) -> Iterator[tuple[str, dict | _Unreadable]]:
+    number = 1
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            rows = csv.DictReader(lines)
+            if "bids_meta.modality" not in (rows.fieldnames or ()):
+                # A data dictionary lies beside such tables.
+                return
+            for number, row in enumerate(rows, start=2):
+                yield f"{name} line {number}", _of_row(row)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        yield f"{name} after line {number}", _Unreadable(f"it cannot be read as CSV (UTF-8): {error}")
 
 
 def _of_row(row: dict[str, str]) -> dict:

@@ -13,7 +13,7 @@ from qcbench.errors import UsageError
 from qcbench.records import audit, schema
 from qcbench.records.checks import Accepted, Flag
 from qcbench.records.database import now
-from qcbench.records.ratings import Rated
+from qcbench.records.ratings import Rated, said_again, say_the_same
 from qcbench.records.tokens import Client
 
 _AT_A_TIME = 500
@@ -51,7 +51,7 @@ def add_ratings(connection: sa.Connection, client: Client, rated: Sequence[Rated
     """Store what is not there yet; return the ids that are new.
 
     Raises NotYoursError when it is not the client's own or supersedes somebody else's, UsageError when it supersedes
-    a rating that is not there.
+    a rating that is not there, or one of another image.
     """
     for each in rated:
         if each.row["rater"] != client.name and not client.may("write"):
@@ -69,6 +69,25 @@ def add_ratings(connection: sa.Connection, client: Client, rated: Sequence[Rated
     hashes = {each.row["rating_id"]: hashlib.sha256(each.row["payload"].encode()).hexdigest() for each in new}
     audit.append(connection, client=client.name, action="ratings added", detail={"ratings": hashes})
     return set(hashes)
+
+
+def add_posted(connection: sa.Connection, client: Client, rated: Rated) -> Rated:
+    """Store a rating that a report's widget posted, and return it as it is stored; raises what `add_ratings` does.
+
+    The widget has no key of its own. The same post twice is one rating, for the answer to the first may have been
+    lost; but who says 3, then 2, then 3 again has said three things, and the last counts.
+    """
+    table, row = schema.RATING, rated.row
+    if row["file_md5"] is not None:
+        of_image = sa.select(table.c.rating_id, table.c.payload).order_by(table.c.sequence.desc()).limit(1)
+        of_image = of_image.where(table.c.rater == row["rater"], table.c.file_md5 == row["file_md5"])
+        last = connection.execute(of_image).first()
+        if last is not None and say_the_same(last.payload, row["payload"]):
+            rated = Rated(row={**row, "rating_id": last.rating_id, "payload": last.payload}, flags=rated.flags)
+        elif _known(connection, table.c.rating_id, [row["rating_id"]]):
+            rated = said_again(rated, after=last.rating_id)
+    add_ratings(connection, client, [rated])
+    return rated
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict]) -> None:
@@ -99,17 +118,27 @@ def _parts(whole: list) -> Iterator[list]:
 
 def _check_superseded(connection: sa.Connection, new: Sequence[Rated]) -> None:
     table = schema.RATING
-    raters: dict[str, str] = {}
+    earlier: dict[str, tuple[str, str | None]] = {}
     for part in _parts([each.row["supersedes"] for each in new if each.row["supersedes"]]):
-        found = sa.select(table.c.rating_id, table.c.rater).where(table.c.rating_id.in_(part))
-        raters |= dict(connection.execute(found).all())
+        found = sa.select(table.c.rating_id, table.c.rater, table.c.file_md5).where(table.c.rating_id.in_(part))
+        earlier |= {row.rating_id: (row.rater, row.file_md5) for row in connection.execute(found)}
     for each in new:
-        old = each.row["supersedes"]
-        if old is not None and old not in raters:
-            raise UsageError(f"there is no rating {old} to supersede")
-        if old is not None and raters[old] != each.row["rater"]:
-            raise NotYoursError(f"rating {old} is not {each.row['rater']}'s; a rating is superseded by who made it")
-        raters[each.row["rating_id"]] = each.row["rater"]
+        old, rater, file_md5 = (each.row[name] for name in ("supersedes", "rater", "file_md5"))
+        if old is not None:
+            if old not in earlier:
+                raise UsageError(f"there is no rating {old} to supersede")
+            by, of = earlier[old]
+            if by != rater:
+                raise NotYoursError(f"rating {old} is not {rater}'s; a rating is superseded by who made it")
+            if of != file_md5 and None not in (of, file_md5) and not _are_one_image(connection, of, file_md5):
+                raise UsageError(f"rating {old} is of another image; a rating is superseded by one of the same image")
+        earlier[each.row["rating_id"]] = rater, file_md5
+
+
+def _are_one_image(connection: sa.Connection, *files: str) -> bool:
+    table = schema.IMAGE_FILE
+    found = connection.execute(sa.select(table.c.image_id).where(table.c.file_md5.in_(files))).scalars().all()
+    return len(found) == len(files) and len(set(found)) == 1
 
 
 def _know_images(connection: sa.Connection, new: Sequence[Accepted]) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 
 import orjson
@@ -34,6 +36,15 @@ _COMPARISONS: dict[str, Callable] = {
 _MONGO = {"$eq": "==", "$ne": "!=", "$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _COMPARISON = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.]{0,80})\s*(==|!=|>=|<=|=|>|<)\s*(.*?)\s*", re.DOTALL)
 _AND = re.compile(r"\s+and\s+", re.IGNORECASE)
+#: Columns of hashes, which are stored in small letters whichever a client writes.
+_HASHES = ("file_md5", "voxels_sha256")
+#: MRIQC's server tells when a record came to the second.
+_MOMENTS = ("_created", "_updated")
+_SECONDS = len("2026-01-01T00:00:00")
+
+
+class _Moment(sa.Text):
+    """A time as the tables hold it, to the second; asked for as MRIQC's server writes it or in ISO 8601."""
 
 
 class BadQueryError(UsageError):
@@ -140,6 +151,8 @@ def _mongo(asked: object, fields: Fields) -> Iterable[sa.ColumnElement[bool]]:
                 yield from _mongo(each, fields)
         elif not isinstance(wanted, dict):
             yield _condition(name, "==", wanted, fields)
+        elif not wanted:
+            raise BadQueryError(f"{name[:80]}: what it is compared with is missing")
         else:
             for sign, value in wanted.items():
                 yield _mongo_condition(name, sign, value, fields)
@@ -149,7 +162,7 @@ def _mongo_condition(name: str, sign: str, value: object, fields: Fields) -> sa.
     if sign == "$in":
         if not isinstance(value, list) or len(value) > _MOST_CONDITIONS:
             raise BadQueryError(f"$in takes a list of at most {_MOST_CONDITIONS} values")
-        column = _column(name, fields)
+        column = _compared(name, fields)
         return column.in_([_bound(name, column, each) for each in value])
     if sign not in _MONGO:
         raise BadQueryError(f"{sign[:20]} is not read; there are {', '.join(_MONGO)}, $in and $and")
@@ -162,8 +175,13 @@ def _column(name: str, fields: Fields) -> sa.ColumnElement:
     return fields[name]
 
 
-def _condition(name: str, sign: str, value: object, fields: Fields) -> sa.ColumnElement[bool]:
+def _compared(name: str, fields: Fields) -> sa.ColumnElement:
     column = _column(name, fields)
+    return sa.func.substr(column, 1, _SECONDS, type_=_Moment()) if name in _MOMENTS else column
+
+
+def _condition(name: str, sign: str, value: object, fields: Fields) -> sa.ColumnElement[bool]:
+    column = _compared(name, fields)
     if value is None:
         if sign in ("==", "="):
             return column.is_(None)
@@ -179,14 +197,27 @@ def _bound(name: str, column: sa.ColumnElement, value: object) -> sa.ColumnEleme
         if isinstance(value, bool):
             return sa.literal(value, sa.Boolean)
         raise BadQueryError(f"{name} is compared with true or false")
+    if isinstance(kind, _Moment):
+        return sa.literal(_seconds_of(name, value), sa.Text)
     if isinstance(kind, sa.Text):
         if isinstance(value, str) and len(value) <= _LONGEST and "\0" not in value:
-            return sa.literal(value, sa.Text)
+            return sa.literal(value.lower() if column.key in _HASHES else value, sa.Text)
         raise BadQueryError(f"{name} is compared with a text")
     if type(value) in (int, float) and abs(value) <= LARGEST:
         # As a whole number, 1.5 would be rounded before it is compared.
         return sa.literal(float(value), sa.Double)
     raise BadQueryError(f"{name} is compared with a number")
+
+
+def _seconds_of(name: str, value: object) -> str:
+    for read in (datetime.fromisoformat, parsedate_to_datetime) if isinstance(value, str) else ():
+        try:
+            found = read(value)
+        except ValueError:
+            continue
+        in_utc = found.astimezone(UTC) if found.tzinfo else found
+        return in_utc.isoformat()[:_SECONDS]
+    raise BadQueryError(f"{name} is compared with a time, e.g. Thu, 01 Jan 2026 00:00:00 GMT")
 
 
 def _literal(text: str, column: sa.ColumnElement) -> object:

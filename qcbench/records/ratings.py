@@ -53,6 +53,9 @@ def check_v1(payload: object, *, rater: str) -> Rated:
     since two of them can be alike and still be of two images.
     """
     given = validated(RatingV1, payload)
+    if given.rater_id and without_email(given.rater_id) != given.rater_id:
+        # All would be one rater without it.
+        raise RefusedError({"rater_id": "an e-mail address is not kept; send another name for this rater"})
     named, told = _artifacts(given)
     file_md5 = None if given.md5sum in (UNSPECIFIED, "") else given.md5sum.lower()
     confidence = float(given.confidence) if given.confidence is not None else None
@@ -87,6 +90,18 @@ def check_v2(payload: object, *, rater: str) -> Rated:
         supersedes=given.supersedes,
     )
     return _sealed(rated, key=given.key)
+
+
+def said_again(rated: Rated, *, after: str) -> Rated:
+    """Return a rating as one of its own: what was said before the rating `after` was said, and is said again."""
+    row = {name: value for name, value in rated.row.items() if name not in ("payload", "rating_id")}
+    return _sealed(Rated(row=row, flags=rated.flags), key=after)
+
+
+def say_the_same(*payloads: str) -> bool:
+    """Return whether payloads of ratings differ in their key at most."""
+    said = [orjson.loads(payload) | {"key": None} for payload in payloads]
+    return all(each == said[0] for each in said)
 
 
 def _artifacts(given: RatingV1) -> tuple[list[str], str | None]:

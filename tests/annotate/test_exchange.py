@@ -150,3 +150,22 @@ def test_images_without_any_letter_are_counted_because_a_stray_space_looks_the_s
     summary = import_labels(catalogue, file, rater="alice")
     assert summary.done == 1
     assert "1 images have no letter" in summary.notes[0]
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\x0b", "\x85"])
+def test_a_comment_with_a_sign_that_ends_a_line_elsewhere_takes_nothing_from_its_label(catalogue, tmp_path, sign):
+    file = tmp_path / "labels.csv"
+    columns = "rater,image_id,straight_reject,comment,saved_at\n"
+    file.write_text(f"{columns}alice,sub-01_T1w,true,two{sign}words,2026-01-05T10:00:00+00:00\n", encoding="utf-8")
+    assert (import_labels(catalogue, file).done, import_labels(catalogue, file).failed) == (1, {})
+    (label,) = store.labels(catalogue)
+    assert (label["comment"], label["saved_at"].isoformat()) == (f"two{sign}words", "2026-01-05T10:00:00+00:00")
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1"])
+def test_a_time_that_is_none_is_listed_and_not_stored(catalogue, tmp_path, seconds):
+    file = tmp_path / "labels.csv"
+    file.write_text(f"rater,image_id,straight_reject,seconds\nalice,sub-01_T1w,true,{seconds}\n")
+    summary = import_labels(catalogue, file)
+    assert (summary.done, list(summary.failed)) == (0, ["line 2"])
+    assert f"seconds must be a number from 0 on, got '{seconds}'" in summary.failed["line 2"]

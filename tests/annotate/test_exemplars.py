@@ -48,3 +48,19 @@ def test_a_picture_that_shows_nothing_of_the_protocol_is_named(study):
     (study.exemplars / "motoin-2.png").write_bytes(b"x")
     with pytest.raises(ProtocolError, match=r"motoin-2\.png shows nothing of the protocol t1w-warehouse"):
         Study(study.folder).protocol  # noqa: B018 - read on access
+
+
+def test_raters_keep_the_former_picture_where_the_disk_refuses_the_new_one(study, monkeypatch):
+    exemplars.put(study, "a", criterion="motion", value="2")
+    former = (study.exemplars / "motion-2.png").rename(study.exemplars / "motion-2.jpg")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(exemplars.durable, "write_bytes", full)
+        with pytest.raises(OSError, match="No space"):
+            exemplars.put(study, "a", criterion="motion", value="2")
+    assert former.exists()
+    exemplars.put(study, "a", criterion="motion", value="2")
+    assert [path.name for path in study.exemplars.iterdir()] == ["motion-2.png"]

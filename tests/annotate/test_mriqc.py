@@ -118,3 +118,16 @@ def test_1800_real_ratings_are_read(tmp_path):
     assert len(labels) == len({(row["randomized_id"], row["rater_id"]) for row in real})
     ours = sorted(json.loads(label["answers"])["rating"] for label in labels)
     assert ours == sorted(float(row["rating"]) for row in real)
+
+
+def test_artifacts_that_are_no_list_are_told_and_the_other_ratings_are_kept(tmp_path):
+    study = make_study(tmp_path, [f"sub-0{number}_T1w" for number in range(1, 6)])
+    noted = [None, "", "[]", [["inu"]], {"inu": 1}]
+    ratings = [
+        {"rating": "3", "subject": f"sub-0{number}_T1w.nii.gz", "artifacts": each, "confidence": "3"}
+        for number, each in enumerate(noted, start=1)
+    ]
+    (tmp_path / "ratings.json").write_text(json.dumps(ratings))
+    summary = exchange.import_labels(study, tmp_path / "ratings.json", rater="bob")
+    assert (summary.done, list(summary.failed)) == (3, ["line 4", "line 5"])
+    assert summary.failed["line 5"] == "artifacts must be a list of names, got {'inu': 1}"

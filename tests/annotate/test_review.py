@@ -155,3 +155,11 @@ def test_only_disagreements_are_reviewed_and_only_by_raters(disagreement):
     with pytest.raises(StudyError, match="'mallory' is no rater"):
         ReviewJournal(disagreement, "mallory")
     assert not (disagreement.folder / "reviews" / "reviewer=alice").exists()
+
+
+@pytest.mark.parametrize("role", ["countersigns", "objects"])
+def test_an_answer_counts_also_when_the_clock_of_its_machine_is_behind_the_proposers(role):
+    proposal = review_event("alice", "proposes", 60)
+    answer = {**review_event("bob", role, 0), "proposal_id": proposal["event_id"]}
+    found = review.reviews([answer, proposal])["sub-01_T1w"]
+    assert (found.signature or found.objection)["event_id"] == answer["event_id"]

@@ -52,6 +52,12 @@ def test_of_a_sidecar_only_the_acquisition_is_taken(tmp_path):
     assert names.sidecar(tmp_path / "sub-2_T1w.nii.gz") == {}
 
 
+def test_a_number_of_a_sidecar_that_is_none_is_not_known(tmp_path):
+    told = '{"EchoTime": NaN, "RepetitionTime": -Infinity, "InversionTime": null, "FlipAngle": 9}'
+    (tmp_path / "sub-1_T1w.json").write_text(told)
+    assert names.sidecar(tmp_path / "sub-1_T1w.nii.gz") == {"FlipAngle": 9}
+
+
 @pytest.mark.parametrize("content", ["no JSON", "[1, 2]"])
 def test_a_damaged_sidecar_is_named(tmp_path, content):
     (tmp_path / "sub-1_T1w.json").write_text(content)

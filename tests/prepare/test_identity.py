@@ -2,6 +2,7 @@ import gzip
 import json
 import os
 import warnings
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -204,3 +205,61 @@ def test_a_date_that_was_moved_before_1900_accuses_nobody_and_one_of_birth_does(
     (tmp_path / "scans.tsv").write_text("image\tstudy_date\nsub-1\t1862-01-04\n")
     (tmp_path / "people.tsv").write_text("person\tbirth_date\nsub-1\t1922-01-04\n")
     assert {finding.file for finding in identity.check(tmp_path, show_progress=False)} == {"people.tsv"}
+
+
+def test_a_damaged_entry_of_an_archive_hides_no_other(tmp_path):
+    secret = json.dumps({"PatientName": "DUPONT^Marie"})
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
+        for name, content in (("a.json", secret), ("b.gz", b"\x1f\x8b"), ("c.json", secret)):
+            archive.writestr(name, content)
+    for target, n_files in ((tmp_path / "export.zip", 4), (tmp_path, 1)):
+        found = checked(target)
+        assert (found.n_files, found.kinds["name"] >= 2, found.kinds["unreadable"]) == (n_files, True, 1)
+
+
+def test_what_stands_before_the_damage_in_a_file_is_told_beside_it(tmp_path):
+    header = bytearray(352)
+    header[:4] = (348).to_bytes(4, "little")
+    header[148:160] = b"DUPONT^Marie"
+    header[108:112] = np.float32(np.nan).tobytes()  # where the voxels begin
+    (tmp_path / "a.nii").write_bytes(header)
+    found = {(finding.place, finding.kind) for finding in checked(tmp_path, with_pixels=False).findings}
+    assert found == {("descrip", "name"), ("file", "unreadable")}
+
+
+def test_a_file_that_is_named_by_a_link_is_looked_at(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"PatientName": "DUPONT^Marie"}))
+    (tmp_path / "link.json").symlink_to("a.json")
+    assert checked(tmp_path / "link.json").kinds["name"]
+
+
+def test_a_folder_that_cannot_be_listed_is_a_finding(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)  # for root no folder is closed
+    [finding] = checked(tmp_path).findings
+    assert (finding.file, finding.place, finding.kind) == ("closed", "a folder that cannot be listed", "unreadable")
+
+
+def test_a_list_of_patients_that_has_grown_is_read_again(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "notes.txt").write_text("Zbigniew Kowalczyk\n")
+    known = tmp_path / "known.csv"
+    known.write_text("nom;prenom\nOE;Li\n")
+    assert checked(tmp_path / "in", known=known).exit_status == 0
+    known.write_text(KNOWN)
+    assert checked(tmp_path / "in", known=known).kinds == {"name": 1}
+
+
+def test_a_known_patient_is_found_where_authors_sign(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "CHANGES").write_text("1.0 2026-01-05\n- Marie Martin took Zbigniew Kowalczyk out\n")
+    (tmp_path / "known.csv").write_text(KNOWN)
+    found = checked(tmp_path / "in", known=tmp_path / "known.csv").findings
+    assert [(finding.place, finding.kind, finding.certainty) for finding in found] == [("line 2", "name", "certain")]

@@ -69,18 +69,24 @@ def test_lists_come_in_pages_with_links(api):
         ('{"fd_mean": 2}', [2]),
         ('{"fd_mean": {"$gte": 2, "$lt": 4}}', [2, 3]),
         ('{"fd_mean": {"$in": [0, 4, 9]}}', [0, 4]),
-        ('{"$and": [{"fd_mean": {"$gt": 1}}, {"bids_meta.EchoTime": {"$ne": 0.03}}]}', [2, 4]),
+        ('{"$and": [{"fd_mean": {"$gt": 1}}, {"bids_meta.EchoTime": {"$ne": 0.03}}]}', [2, 4, 10]),
         ('{"provenance.md5sum": "00000000000000000000000000000003"}', [3]),
         ('{"provenance.software": "mriqc", "fd_mean": {"$lte": 0}}', [0]),
         ('{"cnr": null, "bids_meta.FlipAngle": null}', "unknown"),
         ('{"bids_meta.FlipAngle": null, "fd_mean": 1}', [1]),
-        ("bids_meta.EchoTime<0.03", [0, 2, 4]),
-        ("bids_meta.EchoTime < 0.03 and fd_mean >= 2", [2, 4]),
+        ("bids_meta.EchoTime<0.03", [0, 2, 4, 10]),
+        ("bids_meta.EchoTime < 0.03 and fd_mean >= 2", [2, 4, 10]),
         ("provenance.software=='mriqc' and fd_mean==1", [1]),
-        ("", [0, 1, 2, 3, 4]),
-        ("{}", [0, 1, 2, 3, 4]),
+        ("", [0, 1, 2, 3, 4, 10]),
+        ("{}", [0, 1, 2, 3, 4, 10]),
         ("size_x = 10.5", []),
+        ('{"provenance.md5sum": "0000000000000000000000000000000A"}', [10]),
+        ('{"_created": {"$gt": "Thu, 01 Jan 2099 00:00:00 GMT"}}', []),
+        ("_updated < '2099-01-01T00:00:00+02:00' and fd_mean < 1", [0]),
         ('{"no_such": 1}', "unknown"),
+        ('{"_created": {"$gt": "yesterday"}}', "unknown"),
+        ('{"_created": {"$gt": 5}}', "unknown"),
+        ('{"fd_mean": {}}', "unknown"),
         ('{"fd_mean": {"$where": "1"}}', "unknown"),
         ('{"fd_mean": "2"}', "unknown"),
         ('{"fd_mean": true}', "unknown"),
@@ -99,7 +105,7 @@ def test_where_chooses_and_what_cannot_be_read_is_told(api_sqlite, where, expect
             bids_meta={"EchoTime": 0.03 if number % 2 else 0.025},
             provenance={"md5sum": md5_of(number)},
         )
-        for number in range(5)
+        for number in (0, 1, 2, 3, 4, 10)
     ]
     assert api_sqlite.post("/api/v2/records/bold/bulk", many).status_code == 200
     if expected == "unknown":
@@ -118,6 +124,25 @@ def test_where_does_the_same_on_both_engines(api):
     assert listed(api, where="size_x==10.5") == []
     assert listed(api, sort="-fd_mean") == [2, 1, 0]
     assert listed(api, sort="provenance.version,-_created") == [2, 1, 0]
+
+
+def test_the_time_that_an_item_tells_finds_it_again(api):
+    stored(api, "bold")
+    (item,) = api.get("/api/v1/bold").json()["_items"]
+    for sign, n in (("$eq", 1), ("$gte", 1), ("$lte", 1), ("$gt", 0), ("$lt", 0), ("$ne", 0)):
+        where = json.dumps({"_created": {sign: item["_created"]}})
+        assert api.get("/api/v1/bold", where=where).json()["_meta"]["total"] == n, sign
+    assert api.get("/api/v1/bold", where=json.dumps({"_updated": {"$in": [item["_updated"]]}})).json()["_items"]
+
+
+def test_who_comes_back_to_a_first_rating_has_it_stored_again_and_a_post_that_is_repeated_is_one(api):
+    def post(score):
+        return api.post("/api/v1/rating", {"rating": score, "md5sum": md5_of(1)}, scope="rate").json()["_id"]
+
+    first, again, second, third, third_again = (post(score) for score in ("3.0", "3.0", "2.0", "3.0", "3.0"))
+    assert (again, third_again) == (first, third) and len({first, second, third}) == 3
+    assert [item["rating"] for item in api.get("/api/v1/rating").json()["_items"]] == ["3.0", "2.0", "3.0"]
+    assert api.get("/api/v2/audit", scope="admin").json()["faults"] == []
 
 
 @pytest.mark.parametrize("sort", ["no_such", "-", "fd_mean;drop table bold", "payload"])

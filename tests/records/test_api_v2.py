@@ -73,6 +73,14 @@ def test_files_with_the_same_voxels_are_one_image(api):
     assert {item["image_id"] for item in api.get("/api/v2/records/T1w").json()["items"]} == {HASH}
 
 
+def test_a_hash_in_capitals_is_the_same_hash(api):
+    api.post("/api/v2/records/T1w", a_record(provenance={"md5sum": "ab" * 16, "voxels_sha256": "cd" * 32}))
+    api.post("/api/v2/records/T1w", a_record(provenance={"md5sum": "EF" * 16, "voxels_sha256": "CD" * 32}))
+    items = api.get("/api/v2/records/T1w", filter="voxels_sha256=" + "CD" * 32).json()["items"]
+    assert [item["image_id"] for item in items] == ["cd" * 32] * 2
+    assert len(api.get("/api/v2/records/T1w", filter="file_md5=" + "AB" * 16).json()["items"]) == 1
+
+
 def test_a_rating_waits_for_its_image_and_is_linked_when_it_comes(api):
     assert rate(api).status_code == 201
     api.post("/api/v2/ratings", {"rating": 2, "unlinked": True}, scope="rate")
@@ -90,6 +98,18 @@ def test_a_rating_supersedes_an_earlier_one_of_the_same_rater(api):
     rows = api.get("/api/v2/ratings", filter="file_md5=" + md5_of(1)).json()["items"]
     assert [(row["score"], row["current"]) for row in rows] == [(3.0, False), (1.0, True)]
     assert rate(api, 1.5, supersedes="0" * 24).status_code == 409
+
+
+def test_a_rating_of_one_image_does_not_supersede_that_of_another(api):
+    old = rate(api).json()["id"]
+    other = {"rating": 1.0, "md5sum": md5_of(2), "supersedes": old}
+    assert api.post("/api/v2/ratings", other, scope="rate").status_code == 409
+    # The file was packed anew: two files, one image. And who linked a rating to nothing may link it now.
+    for number in (1, 2):
+        api.post("/api/v2/records/T1w", a_record(provenance={"md5sum": md5_of(number), "voxels_sha256": HASH}))
+    assert api.post("/api/v2/ratings", other, scope="rate").status_code == 201
+    loose = api.post("/api/v2/ratings", {"rating": 2, "unlinked": True}, scope="rate").json()["id"]
+    assert rate(api, 2.0, supersedes=loose).status_code == 201
 
 
 def test_nobody_rates_for_another_or_supersedes_anothers_rating(api):

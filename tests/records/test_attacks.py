@@ -6,9 +6,10 @@ import threading
 
 import pytest
 import sqlalchemy as sa
+from starlette.testclient import TestClient
 
 from qcbench.iqm_keys import MODALITIES
-from qcbench.records import schema, tokens
+from qcbench.records import intake, schema, tokens
 from tests.records.conftest import Api
 from tests.records.samples import a_record, md5_of
 
@@ -179,6 +180,18 @@ def test_an_error_repeats_nothing_of_what_was_sent_and_nothing_of_the_inside(api
     text = api_sqlite.post("/api/v1/T1w", record).text
     for word in ("secret-value", "jane", api_sqlite.token["write"], "SELECT", "INSERT", "/work", "Traceback", ".py"):
         assert word not in text
+
+
+def test_the_log_repeats_nothing_of_a_payload_that_the_database_refuses(api, monkeypatch, caplog):
+    def refused(connection, **_):
+        connection.execute(sa.text("UPDATE t1w SET version = NULL"))
+
+    monkeypatch.setattr(intake.audit, "append", refused)
+    record = a_record(bids_meta={"ProtocolName": "jane.doe"}, provenance={"version": "24-of-jane"})
+    content, headers = json.dumps(record), api.headers("write") | {"Content-Type": "application/json"}
+    # With a client that would raise what goes on to the server, which logs it.
+    assert TestClient(api.app).post("/api/v1/T1w", content=content, headers=headers).status_code == 500
+    assert "IntegrityError" in caplog.text and "intake.py" in caplog.text and "jane" not in caplog.text
 
 
 def test_no_answer_asks_a_browser_to_fetch_from_elsewhere(api_sqlite):

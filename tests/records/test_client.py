@@ -15,17 +15,24 @@ class Stubborn(BaseHTTPRequestHandler):
     """A server that is away twice, once with a status and once by hanging up, and then answers."""
 
     asked = 0
+    away = 503
 
     def do_POST(self):
         type(self).asked += 1
         self.rfile.read(int(self.headers["Content-Length"]))
         if self.asked == 1:
-            self.send_response(503)
+            self.send_response(self.away)
+            self.send_header("Location", "/elsewhere")
             self.end_headers()
         elif self.asked == 3:
             self.send_response(200)
             self.end_headers()
             self.wfile.write(b'{"items": [{"status": 201}]}')
+
+    def do_GET(self):
+        type(self).asked += 1
+        self.send_response(200)
+        self.end_headers()
 
     def log_message(self, *_):
         pass
@@ -43,9 +50,18 @@ def stubborn():
     server.server_close()
 
 
-def test_what_was_not_acknowledged_is_sent_again(stubborn):
+@pytest.mark.parametrize("away", [502, 503, 504])
+def test_what_was_not_acknowledged_is_sent_again(stubborn, monkeypatch, away):
+    monkeypatch.setattr(Stubborn, "away", away)
     assert Client(stubborn, "t").send_ratings([{"rating": 3}]) == [{"status": 201}]
     assert Stubborn.asked == 3
+
+
+def test_the_token_is_not_carried_to_where_an_answer_points(stubborn, monkeypatch):
+    monkeypatch.setattr(Stubborn, "away", 302)
+    with pytest.raises(UsageError, match="refused: 302"):
+        Client(stubborn, "t").send_ratings([{"rating": 3}])
+    assert Stubborn.asked == 1
 
 
 def test_patience_has_an_end_and_the_way_on_is_told():

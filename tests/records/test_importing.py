@@ -26,11 +26,30 @@ def test_mriqcs_files_in_a_folder_are_imported_and_sidecars_are_left_alone(api_s
     (tmp_path / "sub-01" / "sub-01_T1w.json").write_text(json.dumps(a_record()))
     (tmp_path / "sub-01" / "sub-02_T1w.json").write_text(json.dumps(a_record(cjv=-5)))
     (tmp_path / "sub-01" / "sidecar.json").write_text('{"EchoTime": 0.003}')
-    (tmp_path / "broken.json").write_text("{")
     summary = import_records(api_sqlite.database, PSEUDONYMS, tmp_path)
     assert (summary.done, summary.unchanged) == (1, 0)
-    assert list(summary.failed) == ["sub-02_T1w.json"] and "cjv" in summary.failed["sub-02_T1w.json"]
+    assert list(summary.failed) == ["sub-01/sub-02_T1w.json"] and "cjv" in summary.failed["sub-01/sub-02_T1w.json"]
     assert import_records(api_sqlite.database, PSEUDONYMS, tmp_path).unchanged == 1
+
+
+@pytest.mark.parametrize("content", [json.dumps(a_record(efc=float("nan"))), json.dumps(a_record())[:99], "\xff"])
+def test_a_file_in_a_folder_that_cannot_be_read_is_told_and_the_others_are_stored(api_sqlite, tmp_path, content):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "sub-01_T1w.json").write_text(content, encoding="latin-1")
+    (tmp_path / "c.json").write_text(json.dumps(a_record()))
+    summary = import_records(api_sqlite.database, PSEUDONYMS, tmp_path)
+    assert (summary.done, list(summary.failed)) == (1, ["a/sub-01_T1w.json", "b/sub-01_T1w.json"])
+    assert summary.failed["a/sub-01_T1w.json"].startswith("it cannot be read as JSON: ")
+
+
+@pytest.mark.parametrize("end", ["\xf4pital", '"' + 200_000 * "x"])
+def test_a_table_that_cannot_be_read_to_its_end_is_told_and_the_others_are_stored(api_sqlite, tmp_path, end):
+    (tmp_path / "a.json").write_text(json.dumps(a_record()))
+    (tmp_path / "b.csv").write_text(f"bids_meta.modality,bids_meta.InstitutionName\nT1w,{end}\n", encoding="latin-1")
+    (tmp_path / "c.json").write_text(json.dumps(a_record(provenance={"md5sum": md5_of(3)})))
+    summary = import_records(api_sqlite.database, PSEUDONYMS, tmp_path)
+    assert (summary.done, list(summary.failed)) == (2, ["b.csv after line 1"])
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"bids_meta": {"modality": "dwi"}}'])

@@ -79,6 +79,12 @@ def test_the_download_of_mriqcs_report_is_read():
     )
 
 
+def test_a_rater_is_no_address_that_would_be_taken_out_and_leave_nobody():
+    posted = {"rating": "3", "md5sum": md5_of(1), "rater_id": "ann@example.org"}
+    with pytest.raises(RefusedError, match="rater_id: an e-mail address is not kept"):
+        ratings.check_v1(posted, rater="alice")
+
+
 def test_two_ratings_without_an_image_are_two_however_alike_they_are():
     posted = {"rating": "3", "md5sum": "unspecified", "name": "", "comment": "[]"}
     first, second = (ratings.check_v1(posted, rater="alice").row["rating_id"] for _ in range(2))
