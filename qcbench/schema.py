@@ -317,7 +317,9 @@ METRICS = TableSchema(
         _whole("n", required=True),
         _whole("n_participants"),
         _whole("n_positive", "images of the positive class"),
-        _text("hospital", "that was left out of training, where `set` is left-out hospital"),
+        _text(
+            "left_out", "the place left out of training, where `set` is left-out hospital, manufacturer or model_name"
+        ),
         _truth("simulated", "a simulated image or label is among them", required=True),
         _text("reason"),
     ),

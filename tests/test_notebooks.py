@@ -11,8 +11,10 @@ from qcbench import demo_dicom, store
 from qcbench.prepare import marking
 from qcbench.prepare.attributes import read_list
 from qcbench.study import Study
+from tests.learn.conftest import make_study
 
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+FOLDER = Path(__file__).parent.parent / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -86,3 +88,56 @@ def mark_likely(path):
     rows = read_list(path)
     kept = [row for row in rows if row["attribute"] != "SeriesDescription" or "FLAIR" not in row["value"]]
     marking.mark(path, {(row["attribute"], row["value"]): marking.KEEP for row in kept})
+
+
+@pytest.fixture(scope="module")
+def modelled(tmp_path_factory):
+    """The notebooks on training, evaluation and inference, run one after the other on a study of 16 images."""
+    study = make_study(tmp_path_factory.mktemp("modelled") / "study", 4)
+    run, settings = {}, {"QCBENCH_STUDY": str(study.folder), "QCBENCH_TASK": "sr", "QCBENCH_FOLDS": "2"}
+    os.environ.update(settings)
+    try:
+        for name in ("04_train", "05_evaluate", "06_infer"):
+            run[name] = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+            NotebookClient(run[name], timeout=600, resources={"metadata": {"path": str(study.folder)}}).execute()
+    finally:
+        for name in settings:
+            del os.environ[name]
+    return run, study
+
+
+def last_output(notebook, source):
+    """What the last cell that holds this source showed, as text."""
+    cell = [cell for cell in notebook.cells if cell.cell_type == "code" and source in cell.source][-1]
+    return cell.outputs[-1]["data"]["text/plain"]
+
+
+def test_training_runs_beside_the_notebook_and_is_watched(modelled):
+    run, study = modelled
+    assert last_output(run["04_train"], "job.wait()") == "'done'"
+    assert "JobMonitor" in last_output(run["04_train"], "qc.JobMonitor(study)")
+    (config,) = study.runs.glob("sr-lean3d-*/config.json")
+    assert len(list(config.parent.glob("fold-*/weights.safetensors"))) == 2
+
+
+def test_the_learning_curve_grows_to_all_labels(modelled):
+    _, study = modelled
+    rows = store.rows(study, "learning_curve")
+    assert max(row["n_images"] for row in rows) == 12
+    assert len({row["n_images"] for row in rows}) > 1
+
+
+def test_evaluation_shows_network_ensemble_and_baseline_and_the_card(modelled):
+    run, _ = modelled
+    shown = last_output(run["05_evaluate"], "n_participants")
+    assert all(name in shown for name in ("lean3d", "lean3d-ensemble", "forest_25"))
+    (cell,) = [cell for cell in run["05_evaluate"].cells if "Markdown(cards" in cell.source]
+    assert "What it was not tested on" in cell.outputs[-1]["data"]["text/markdown"]
+
+
+def test_inference_has_a_word_on_every_image(modelled):
+    run, study = modelled
+    assert last_output(run["06_infer"], "job.wait()") == "'done'"
+    rows = [row for row in store.rows(study, "predictions") if row["architecture"] == "lean3d"]
+    assert {row["image_id"] for row in rows} == {row["image_id"] for row in store.rows(study, "images")}
+    assert "16" in last_output(run["06_infer"], "ge(0.5)")

@@ -92,7 +92,7 @@ SOME_PREDICTIONS = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(SOME_PREDICTIONS, min_size=1, max_size=4))
-def test_adding_bit_by_bit_gives_the_bytes_of_writing_all_at_once(tmp_path_factory, batches):
+def test_adding_bit_by_bit_gives_the_table_of_writing_all_at_once(tmp_path_factory, batches):
     study = Study.create(tmp_path_factory.mktemp("bits") / "study", raters=["alice"])
     latest = {}
     for batch in batches:

@@ -3,210 +3,235 @@
 from __future__ import annotations
 
 import logging
-import math
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F  # noqa: N812
-from pytorch_lightning.callbacks import Callback, EarlyStopping
+from lightning_fabric.plugins.environments import LightningEnvironment
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.seed import isolate_rng
 from pytorch_lightning.utilities.warnings import PossibleUserWarning
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, Subset
 
-from qcbench.errors import TrainingError, UsageError
-from qcbench.learn.datasets import VolumeDataset, to_unit
+from qcbench.errors import UsageError
+from qcbench.learn import checkpoints, precision, samplers, synchronised
+from qcbench.learn.classifier import Classifier
+from qcbench.learn.memory import kept_for_the_next_step
+from qcbench.learn.options import TrainOptions
 
-_ACCELERATORS = {"auto": "auto", "cpu": "cpu", "cuda": "cuda"}
+_ACCELERATORS = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """How one network is fitted; stored beside its weights.
+class Machine:
+    """What a network is fitted on. Results depend on it by no more than rounding.
 
-    `patience`: epochs without a lower validation loss after which fitting ends (0: never).
-    `loss_norm`: ``batch`` divides by the weights in the batch, as torch and the paper do, so that
-    with two images of one class the class weights cancel; ``images`` divides by their number.
+    `devices` are processes on each of `nodes`, which share each batch; `rank` is the number of this one. `workers`
+    read volumes for each of them. With `deterministic`, the same call on the same machine gives the same bits.
     """
 
-    learning_rate: float = 1e-4
-    weight_decay: float = 1e-4
-    batch_size: int = 2
-    epochs: int = 50
-    patience: int = 10
-    loss_norm: str = "batch"
-    channels_last: bool = False
+    device: str = "auto"
+    workers: int = 0
+    devices: int = 1
+    nodes: int = 1
+    rank: int = 0
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        if self.device not in _ACCELERATORS:
+            raise UsageError(f"device must be one of {', '.join(_ACCELERATORS)}, got {self.device!r}")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise UsageError("device cuda was asked for, but torch sees no GPU; use device auto or cpu")
+        if self.nodes == 1 and self.accelerator == "cuda" and self.devices > torch.cuda.device_count():
+            raise UsageError(f"{self.devices} devices were asked for, but torch sees {torch.cuda.device_count()} GPUs")
+        if min(self.devices, self.nodes) < 1 or self.workers < 0:
+            raise UsageError(
+                f"devices and nodes must be 1 or more and workers 0 or more, "
+                f"got {self.devices}, {self.nodes} and {self.workers}"
+            )
+
+    @property
+    def processes(self) -> int:
+        """How many share each batch."""
+        return self.devices * self.nodes
+
+    @property
+    def accelerator(self) -> str:
+        """``cpu`` or ``cuda``."""
+        if self.device == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        return self.device
 
 
 @dataclass(kw_only=True)
 class FittedFold:
-    """The weights with the lowest validation loss, and one row per epoch."""
+    """The weights with the lowest validation loss, one row per epoch, and how it was done."""
 
     state: dict[str, Tensor]
     best_epoch: int
     curves: list[dict] = field(default_factory=list)
+    facts: dict[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def of_checkpoint(cls, content: Mapping) -> FittedFold:
+        """Return what a checkpoint says, were it the last."""
+        return cls(
+            state=content["best_state"],
+            best_epoch=content["best_epoch"],
+            curves=content["curves"],
+            facts=content["facts"],
+        )
 
 
 def fit_fold(
     make_network: Callable[[], nn.Module],
-    fit: VolumeDataset,
-    validation: VolumeDataset,
+    fit: Dataset,
+    validation: Dataset,
     *,
     class_weights: tuple[float, float],
     options: TrainOptions,
     seed: int = 0,
-    device: str = "auto",
-    workers: int = 0,
+    machine: Machine | None = None,
+    initial: Mapping[str, Tensor] | None = None,
+    checkpoint_folder: Path | None = None,
     on_epoch: Callable[[list[dict]], None] = lambda curves: None,
 ) -> FittedFold:
     """Return the network's weights at its lowest validation loss.
 
-    `on_epoch` is given the rows of all epochs so far, after each of them.
-    The global random state is left as it was. Raises TrainingError when the loss stops being a
-    number, UsageError when the device is not there.
+    `initial` are weights to begin with. With a `checkpoint_folder` each epoch is kept there, and a call goes on after
+    the last one kept; when there is nothing left to do it returns what is there. The caller removes it. `on_epoch` is
+    given the rows of all epochs so far, after each of them. The global random state is left as it was.
+    Raises TrainingError when the loss stops being a number.
     """
-    accelerator = _accelerator(device)
-    with _quiet(), isolate_rng(), _interruptible():
-        torch.manual_seed(seed)  # initial weights and dropout; the order of images has a generator of its own
-        module = _Classifier(make_network(), class_weights=class_weights, options=options)
-        trainer = pl.Trainer(
-            accelerator=accelerator,
-            devices=1,
-            max_epochs=options.epochs,
-            callbacks=[_OnEpoch(on_epoch), *_early_stopping(options)],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
+    machine = machine or Machine()
+    kept = checkpoints.newest(checkpoint_folder) if checkpoint_folder else None
+    with _quiet(), isolate_rng(), _interruptible(), _reproducible(machine, kept), kept_for_the_next_step():
+        samplers.seed_epoch(seed, 0)  # initial weights: alike on every process
+        network = make_network()
+        if initial is not None:
+            network.load_state_dict(initial)
+        facts = kept.content["facts"] if kept else _facts(network, fit, options, machine)
+        if machine.processes > 1:
+            network = synchronised.across_processes(network, machine.accelerator)
+        loaders = _loaders(fit, validation, options, machine, seed)
+        module = Classifier(
+            network, class_weights=class_weights, options=options, seed=seed, steps_an_epoch=len(loaders[0])
         )
-        shuffled = torch.Generator().manual_seed(seed)
-        loader_options = {"batch_size": options.batch_size, "num_workers": workers, "persistent_workers": workers > 0}
-        trainer.fit(
-            module,
-            DataLoader(fit, shuffle=True, generator=shuffled, **loader_options),
-            DataLoader(validation, **loader_options),
-        )
-    return FittedFold(state=module.best_state, best_epoch=module.best_epoch, curves=module.curves)
+        if kept:
+            module.restore(kept.content)
+            facts["went_on_after_epochs"] = [*facts["went_on_after_epochs"], kept.epoch]
+        if not module.is_over():
+            trainer = _trainer(options, machine, facts, [_AfterEpoch(on_epoch, checkpoint_folder, facts)])
+            if kept:
+                trainer.fit_loop.epoch_progress.current.processed = kept.epoch + 1
+                trainer.fit_loop.epoch_progress.current.completed = kept.epoch + 1
+            precision.restore_scaler(trainer, facts)
+            trainer.fit(module, *loaders)
+    return FittedFold(state=module.best_state, best_epoch=module.best_epoch, curves=module.curves, facts=facts)
 
 
-def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor, *, norm: str = "batch") -> Tensor:
-    """Return the mean cross-entropy, each image weighted by its class.
-
-    ``batch``: divided by the sum of the weights in the batch; ``images``: by the number of images.
-
-    >>> logits, labels = torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([1, 1])
-    >>> [round(float(weighted_cross_entropy(logits, labels, torch.tensor([1.0, 3.0]), norm=norm)), 4)
-    ...  for norm in ("batch", "images")]
-    [0.6931, 2.0794]
-    """
-    losses = F.cross_entropy(logits, labels, weight=weights, reduction="none")
-    return losses.sum() / (weights[labels].sum() if norm == "batch" else len(labels))
-
-
-class _Classifier(pl.LightningModule):
-    """The network with its loss, optimiser and running sums; keeps the best weights in memory."""
-
-    def __init__(self, network: nn.Module, *, class_weights: tuple[float, float], options: TrainOptions) -> None:
-        super().__init__()
-        self.memory_format = torch.channels_last_3d if options.channels_last else torch.contiguous_format
-        self.network = network.to(memory_format=self.memory_format)
-        self.options = options
-        self.register_buffer("class_weights", torch.tensor(class_weights, dtype=torch.float32), persistent=False)
-        self.best_loss, self.best_epoch, self.best_state = math.inf, -1, {}
-        self.curves: list[dict] = []
-        self._training: list[Tensor] = []
-        self._validation: list[Tensor] = []
-
-    def forward(self, volumes: Tensor) -> Tensor:
-        return self.network(to_unit(volumes).contiguous(memory_format=self.memory_format))
-
-    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
-        volumes, labels = batch
-        found = self(volumes)
-        # Auxiliary heads add their losses with equal weight; what is told of an epoch is the main one.
-        heads = found if isinstance(found, tuple) else (found,)
-        self._training.append(self._sums(heads[0].detach(), labels))
-        norm = self.options.loss_norm
-        return sum(weighted_cross_entropy(logits, labels, self.class_weights, norm=norm) for logits in heads)
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
-        volumes, labels = batch
-        self._validation.append(self._sums(self(volumes), labels))
-
-    def on_validation_epoch_end(self) -> None:
-        train_loss, _ = _loss_and_balanced_accuracy(self._training)
-        validation_loss, balanced_accuracy = _loss_and_balanced_accuracy(self._validation)
-        self._training, self._validation = [], []
-        if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
-            raise TrainingError(
-                f"the loss is not a number at epoch {self.current_epoch} (training {train_loss}, validation "
-                f"{validation_loss}); lower the learning rate (now {self.options.learning_rate:g})"
-            )
-        self.curves.append(
-            {
-                "epoch": self.current_epoch,
-                "train_loss": train_loss,
-                "validation_loss": validation_loss,
-                "validation_balanced_accuracy": balanced_accuracy,
-            }
-        )
-        self.log("validation_loss", validation_loss)
-        if validation_loss < self.best_loss:
-            self.best_loss, self.best_epoch = validation_loss, self.current_epoch
-            self.best_state = {
-                name: value.detach().to("cpu", memory_format=torch.contiguous_format, copy=True)
-                for name, value in self.network.state_dict().items()
-            }
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(
-            self.parameters(), lr=self.options.learning_rate, weight_decay=self.options.weight_decay
-        )
-
-    def _sums(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return on the device: weighted loss, weights, then images and hits of class 0 and of class 1."""
-        losses = F.cross_entropy(logits, labels, weight=self.class_weights, reduction="sum")
-        sums = [losses, self.class_weights[labels].sum()]
-        for label in (0, 1):
-            mine = labels == label
-            sums += [mine.sum(), (mine & (logits.argmax(dim=1) == label)).sum()]
-        return torch.stack([value.to(torch.float32) for value in sums])
+def _trainer(options: TrainOptions, machine: Machine, facts: dict, callbacks: list[Callback]) -> pl.Trainer:
+    several = machine.processes > 1
+    return pl.Trainer(
+        accelerator=machine.accelerator,
+        devices=machine.devices,
+        num_nodes=machine.nodes,
+        # Buffers need no broadcast: batch norm is synchronised, and validation may have unequal shares.
+        strategy=DDPStrategy(broadcast_buffers=False) if several else "auto",
+        # Said, not guessed: inside a SLURM job Lightning would take one process for the first of many.
+        plugins=[LightningEnvironment()],
+        precision=facts["precision"],
+        max_epochs=options.epochs,
+        gradient_clip_val=options.clip_norm or None,
+        callbacks=callbacks,
+        use_distributed_sampler=False,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
 
 
-def _loss_and_balanced_accuracy(sums: list[Tensor]) -> tuple[float, float]:
-    """Return the weighted mean loss over all images of an epoch, whatever its batches, and the balanced accuracy."""
-    loss, weight, n_0, hits_0, n_1, hits_1 = torch.stack(sums).double().sum(dim=0).tolist()
-    return loss / weight, (hits_0 / n_0 + hits_1 / n_1) / 2
+def _loaders(
+    fit: Dataset, validation: Dataset, options: TrainOptions, machine: Machine, seed: int
+) -> tuple[DataLoader, DataLoader]:
+    among = {"rank": machine.rank, "processes": machine.processes}
+    shared = {
+        "num_workers": machine.workers,
+        "persistent_workers": machine.workers > 0,
+        "pin_memory": machine.accelerator == "cuda",
+        "generator": torch.Generator(),  # a loader draws a number for its workers; not from the epoch's
+    }
+    batches = samplers.ShuffledBatches(len(fit), batch_size=options.batch_size, seed=seed, **among)
+    own = Subset(validation, samplers.own_share(len(validation), **among))
+    return (
+        DataLoader(fit, batch_sampler=batches, **shared),
+        DataLoader(own, batch_size=-(-options.batch_size // machine.processes), **shared),
+    )
 
 
-class _OnEpoch(Callback):
-    def __init__(self, call: Callable[[list[dict]], None]) -> None:
-        self._call = call
+def _facts(network: nn.Module, fit: Dataset, options: TrainOptions, machine: Machine) -> dict[str, object]:
+    """Return how the fitting is done here, for the run; the precision is chosen on a batch of it."""
+    accelerator = machine.accelerator
+    chosen, reason = "32-true", "float32 is asked for"
+    if options.precision == "auto":
+        volumes = torch.stack([torch.as_tensor(fit[number][0]) for number in range(min(options.batch_size, len(fit)))])
+        labels = torch.tensor([fit[number][1] for number in range(len(volumes))])
+        chosen, reason = precision.choose(network, volumes, labels, accelerator)
+    return {
+        "device": torch.cuda.get_device_name() if accelerator == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        **{name: value for name, value in asdict(machine).items() if name in ("devices", "nodes", "deterministic")},
+        "precision": chosen,
+        "precision_reason": reason,
+        "went_on_after_epochs": [],
+    }
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+
+class _AfterEpoch(Callback):
+    """Keeps the epoch, then tells of it; ends the fitting when it is over."""
+
+    def __init__(self, call: Callable[[list[dict]], None], folder: Path | None, facts: dict) -> None:
+        self._call, self._folder, self._facts = call, folder, facts
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Classifier) -> None:
+        precision.note_scaler(trainer, self._facts)
+        if self._folder and trainer.is_global_zero:
+            checkpoints.save(self._folder, trainer.current_epoch, {**pl_module.content(), "facts": self._facts})
         self._call(pl_module.curves)
+        trainer.should_stop = pl_module.is_over()
 
 
-def _early_stopping(options: TrainOptions) -> list[Callback]:
-    if options.patience == 0:
-        return []
-    # A loss that is no number is refused by the module itself, with a sentence.
-    return [EarlyStopping("validation_loss", patience=options.patience, min_delta=0.0, check_finite=False)]
-
-
-def _accelerator(device: str) -> str:
-    if device not in _ACCELERATORS:
-        raise UsageError(f"device must be one of {', '.join(_ACCELERATORS)}, got {device!r}")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("device cuda was asked for, but torch sees no GPU; use device auto or cpu")
-    return _ACCELERATORS[device]
+@contextmanager
+def _reproducible(machine: Machine, kept: checkpoints.Checkpoint | None) -> Iterator[None]:
+    """Choose algorithms by the clock, or, when asked, those that give the same bits, and as many threads as before."""
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.backends.cudnn.benchmark,
+        torch.get_num_threads(),
+    )
+    try:
+        if machine.deterministic:
+            # On a GPU overlapping max pooling has no such algorithm: there it is as good as it gets.
+            torch.use_deterministic_algorithms(True, warn_only=machine.accelerator == "cuda")
+            if kept:
+                torch.set_num_threads(kept.content["facts"]["threads"])
+        torch.backends.cudnn.benchmark = not machine.deterministic
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.backends.cudnn.benchmark = before[2]
+        torch.set_num_threads(before[3])
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,7 @@ from torch import nn
 
 from qcbench import parallel, store
 from qcbench.errors import StudyError, UsageError, WeightsError
-from qcbench.learn import runs, tabular, weights
+from qcbench.learn import predictions, runs, tabular, weights
 from qcbench.learn.datasets import VolumeCache, build_cache, coarse_shape, open_cache, to_unit
 from qcbench.learn.runs import Run
 from qcbench.learn.tasks import chosen_tasks
@@ -41,29 +41,34 @@ def predict(
     architecture: str = "conv5_fc3",
     device: str = "auto",
     workers: int = 0,
+    image_ids: Collection[str] | None = None,
     show_progress: bool = True,
 ) -> Summary:
     """Write `predictions` of every fitted fold for every preprocessed image; return how many are new.
 
-    `probability` is that of the positive class, `decision` yes from 0.5 on. Runs fitted on the
-    present splits are used; those of earlier splits only when there are no others. What was
-    predicted with the same weights and the same preprocessing stays. Raises StudyError when
-    nothing was trained and WeightsError when weights are damaged or no safetensors.
+    With `image_ids`, only for those. `probability` is that of the positive class, `decision` yes
+    from 0.5 on. Runs fitted on the present splits are used; those of earlier splits only when there
+    are no others. What was predicted with the same weights and the same preprocessing stays. Raises
+    StudyError when nothing was trained and WeightsError when weights are damaged or no safetensors.
     """
     if architecture == tabular.ARCHITECTURE:
-        return tabular.forest(study, task=task, workers=workers, show_progress=show_progress)
+        return tabular.forest(study, task=task, workers=workers, image_ids=image_ids, show_progress=show_progress)
     started = time.monotonic()
     study = Study.of(study)
     chosen_tasks(task)
     target = _device(device)
     summary = Summary(stage="predict")
-    by_spacing: dict[int, list[_Model]] = defaultdict(list)
+    by_cache: dict[tuple[int, str], list[_Model]] = defaultdict(list)
     for model in _models(study, task, architecture, summary):
-        by_spacing[model.run.spacing].append(model)
-    for spacing, models in sorted(by_spacing.items()):
-        cached = build_cache(study, spacing=spacing, workers=workers, show_progress=show_progress)
+        by_cache[model.run.spacing, model.run.config.get("voxels", "uint8")].append(model)
+    for (spacing, voxels), models in sorted(by_cache.items()):
+        cached = build_cache(
+            study, spacing=spacing, voxels=voxels, image_ids=image_ids, workers=workers, show_progress=show_progress
+        )
         summary.failed.update(cached.failed)
-        _predict_with(study, models, open_cache(study, spacing=spacing), target, summary, show_progress=show_progress)
+        cache = open_cache(study, spacing=spacing, voxels=voxels)
+        wanted = set(cache.rows) if image_ids is None else set(cache.rows) & set(image_ids)
+        _predict_with(study, models, cache, wanted, target, summary, show_progress=show_progress)
     summary.facts["device"] = str(target)
     summary.seconds = time.monotonic() - started
     return summary
@@ -105,6 +110,7 @@ def _predict_with(
     study: Study,
     models: Sequence[_Model],
     cache: VolumeCache,
+    wanted: Collection[str],
     device: torch.device,
     summary: Summary,
     *,
@@ -113,7 +119,7 @@ def _predict_with(
     for model in models:
         model.network.to(device, memory_format=torch.channels_last_3d)
     preset_of = {row["image_id"]: row["preprocessing_preset"] for row in store.rows(study, "preprocessed")}
-    image_ids = sorted(set(cache.rows) & set(preset_of))
+    image_ids = sorted(set(wanted) & set(preset_of))
     missing = _missing(study, models, image_ids, preset_of)
     summary.unchanged += len(models) * len(image_ids) - sum(map(len, missing.values()))
     waiting = [image_id for image_id in image_ids if image_id in missing]
@@ -140,10 +146,8 @@ def _missing(
     study: Study, models: Sequence[_Model], image_ids: Sequence[str], preset_of: Mapping[str, str]
 ) -> dict[str, set[int]]:
     """Return image_id -> the models (by position) that have not seen it as it is now."""
-    there = {
-        (row["image_id"], row["run_id"], row["fold"], row.get("weights_sha256"), row["preprocessing_preset"])
-        for row in store.rows(study, "predictions")
-    }
+    names = ("image_id", "run_id", "fold", "weights_sha256", "preprocessing_preset")
+    there = set(predictions.of_runs(study, {model.run.run_id for model in models}, names))
     missing: dict[str, set[int]] = defaultdict(set)
     for image_id in image_ids:
         for number, model in enumerate(models):

@@ -7,15 +7,19 @@ the reason for each fold that the data do not allow to fit.
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
+
 from qcbench import durable, store
 from qcbench.learn.tasks import missing_class, task_labels
-from qcbench.learn.weights import read_json
+from qcbench.learn.weights import read_json, save_weights
 from qcbench.study import Study
 
 Row = Mapping[str, object]
@@ -71,6 +75,20 @@ class Run:
         if skipped:
             document = {str(fold): reason for fold, reason in sorted(skipped.items())}
             durable.write_text(self.folder / "skipped.json", json.dumps(document, indent=1) + "\n")
+
+    def save_curves(self, fold: int, name: str, curves: Sequence[Row]) -> None:
+        """Write one row per epoch as CSV, so that a job can be watched."""
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, fieldnames=list(curves[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(curves)
+        durable.write_text(self.fold_folder(fold) / name, buffer.getvalue())
+
+    def save_fold(self, fold: int, state: dict[str, Tensor], facts: Row) -> None:
+        """Write a fold's weights, then fold.json with the facts: from then on the fold is whole."""
+        folder = self.fold_folder(fold)
+        document = {"fold": fold, **facts, "weights_sha256": save_weights(folder, state)}
+        durable.write_text(folder / "fold.json", json.dumps(document, indent=1) + "\n")
 
 
 @dataclass(frozen=True, kw_only=True)

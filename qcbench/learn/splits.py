@@ -2,7 +2,8 @@
 
 Repeat scans and simulated copies of one head look alike, so they stay together; a simulated
 image keeps the participant of its source. The test set has the class proportions of the rest
-(Bottani et al. 2022, section 2.6), then the rest is cut into folds.
+(Bottani et al. 2022, section 2.6), then the rest is cut into folds. Who has a place keeps it when
+labels are added: a test set that is drawn anew has been trained on.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from qcbench.study import Study
 from qcbench.summary import Summary
 
 Row = Mapping[str, object]
+#: Set and fold of a participant.
+Place = tuple[str, int | None]
 
 CLASSES = ("straight reject", "tier 1", "tier 2", "tier 3", "ungraded")
 #: So many test sets are drawn and compared; more change the proportions by less than an image.
@@ -34,12 +37,15 @@ def split(
     test_images: int | None = None,
     folds: int = 5,
     seed: int = 0,
+    redraw: bool = False,
 ) -> Summary:
     """Write the table `splits` of all images with a consensus; return what was decided.
 
     The test set takes `test_share` of the images, or about `test_images` (500 of 5,500 in the
-    paper), in whole participants. Same consensus, same seed: same split. Raises StudyError
-    without a consensus and UsageError with fewer than three participants.
+    paper), in whole participants. Participants who have a place keep it, new ones are placed; with
+    `redraw`, another seed or another number of folds all are drawn anew. Same consensus, same table
+    before, same seed: same split. Raises StudyError without a consensus and UsageError with fewer
+    than three participants.
     """
     started = time.monotonic()
     study = Study.of(study)
@@ -52,8 +58,14 @@ def split(
         if row["image_id"] not in catalogue
     }
     n_test = round(test_share * len(rows)) if test_images is None else test_images
-    new = [{**row, "seed": seed} for row in split_rows(rows, test_images=n_test, folds=folds, seed=seed)]
     old = {row["image_id"]: row for row in store.rows(study, "splits")}
+    kept = {} if redraw else _kept_places(old.values(), rows, folds=folds, seed=seed)
+    drawn = (
+        grown_rows(rows, kept, test_images=n_test, seed=seed)
+        if kept
+        else split_rows(rows, test_images=n_test, folds=folds, seed=seed)
+    )
+    new = [{**row, "seed": seed} for row in drawn]
     same = [row for row in new if old.get(row["image_id"]) == row]
     if len(same) < len(new) or len(old) != len(new):
         store.write(study, "splits", new)
@@ -62,8 +74,8 @@ def split(
         done=len(new) - len(same),
         unchanged=len(same),
         failed=failed,
-        facts=_facts(new, rows),
-        notes=_notes(new, rows, old, folds),
+        facts=_facts(new, rows, kept),
+        notes=_notes(new, rows, old, folds, n_test),
         seconds=time.monotonic() - started,
     )
 
@@ -87,17 +99,43 @@ def split_rows(cases: Sequence[Row], *, test_images: int, folds: int = 5, seed: 
     test = _test_participants(cases, participants, test_images, seed)
     rest = [case for case in cases if case["participant_id"] not in test]
     fold_of = _folds(rest, min(folds, len(participants) - len(test)), seed)
-    rows = [
-        {
-            "image_id": case["image_id"],
-            "participant_id": case["participant_id"],
-            "set": "test" if case["participant_id"] in test else "cv",
-            "fold": fold_of.get(case["participant_id"]),
-        }
-        for case in cases
-    ]
-    refuse_leak(rows)
-    return rows
+    return _as_rows(cases, {who: ("cv", fold_of[who]) if who in fold_of else ("test", None) for who in participants})
+
+
+def grown_rows(cases: Sequence[Row], places: Mapping[str, Place], *, test_images: int, seed: int = 0) -> list[dict]:
+    """Return one row of the table `splits` per case, of which some participants have a place already. Pure.
+
+    `places` gives set and fold by participant. Of the new participants, as many as the test set lacks for
+    `test_images` go there, drawn as in `split_rows`; the others one by one to the fold that has the fewest images of
+    their classes.
+    """
+    cases = sorted(cases, key=lambda case: case["image_id"])
+    places = dict(places)
+    new = sorted({case["participant_id"] for case in cases} - set(places))
+    there = [case for case in cases if places.get(case["participant_id"]) == ("test", None)]
+    arriving = [case for case in cases if case["participant_id"] in new]
+    lacking = test_images - len(there)
+    # A draw takes one participant at least: nobody is drawn for less than half of what one would bring.
+    if new and lacking > len(arriving) / len(new) / 2:
+        places.update(dict.fromkeys(_drawn(arriving, new, lacking, seed, least=1, most=len(new)), ("test", None)))
+    folds = sorted({fold for set_, fold in places.values() if set_ == "cv"})
+    counts = {fold: Counter() for fold in folds}
+    for case in cases:
+        set_, fold = places.get(case["participant_id"], (None, None))
+        if set_ == "cv":
+            counts[fold].update([case["class"]])
+    owned: dict[str, Counter] = {who: Counter() for who in new if who not in places}
+    for case in arriving:
+        if case["participant_id"] in owned:
+            owned[case["participant_id"]].update([case["class"]])
+    for who in sorted(owned, key=lambda who: (-owned[who].total(), who)):
+        # Sum of products: what the fold has of the classes that come. Then the smaller fold, then the first.
+        fold = min(
+            folds, key=lambda f: (sum(counts[f][kind] * n for kind, n in owned[who].items()), counts[f].total(), f)
+        )
+        counts[fold].update(owned[who])
+        places[who] = ("cv", fold)
+    return _as_rows(cases, places)
 
 
 def refuse_leak(rows: Iterable[Row]) -> None:
@@ -141,11 +179,42 @@ def _case(consensus_row: Row, image: Row) -> dict:
     }
 
 
+def _kept_places(old: Iterable[Row], cases: Iterable[Row], *, folds: int, seed: int) -> dict[str, Place]:
+    """Return the places of those participants who keep theirs; nobody when all are to be drawn anew."""
+    old = list(old)
+    refuse_leak(old)
+    n_folds = len({row["fold"] for row in old} - {None})
+    # Fewer folds than were asked for, because participants were few, are no wish for another number of them.
+    was_short = n_folds == len({row["participant_id"] for row in old if row["set"] == "cv"}) < folds
+    if {row["seed"] for row in old} != {seed} or not (n_folds == folds or was_short):
+        return {}
+    present = {case["participant_id"] for case in cases}
+    places = {row["participant_id"]: (row["set"], row["fold"]) for row in old if row["participant_id"] in present}
+    # Sets that those who left have emptied are of no use.
+    n_left = len({fold for set_, fold in places.values() if set_ == "cv"})
+    return places if ("test", None) in places.values() and n_left == n_folds else {}
+
+
+def _as_rows(cases: Sequence[Row], places: Mapping[str, Place]) -> list[dict]:
+    rows = []
+    for case in cases:
+        set_, fold = places[case["participant_id"]]
+        who = {"image_id": case["image_id"], "participant_id": case["participant_id"]}
+        rows.append({**who, "set": set_, "fold": fold})
+    refuse_leak(rows)
+    return rows
+
+
 def _test_participants(cases: Sequence[Row], participants: list[str], test_images: int, seed: int) -> set[str]:
+    least = 2 if len(participants) >= 10 else 1
+    return _drawn(cases, participants, test_images, seed, least=least, most=max(least, len(participants) - 2))
+
+
+def _drawn(
+    cases: Sequence[Row], participants: list[str], test_images: int, seed: int, *, least: int, most: int
+) -> set[str]:
     """Return the seeded draw whose class proportions are closest to those of the rest."""
     counts = _counts(cases, participants)
-    least = 2 if len(participants) >= 10 else 1
-    most = max(least, len(participants) - 2)
     generator = np.random.default_rng(seed)
     best, best_distance = None, np.inf
     for _ in range(_N_DRAWS):
@@ -192,11 +261,12 @@ def _folds(cases: Sequence[Row], n_folds: int, seed: int) -> dict[str, int]:
     return {groups[index]: fold for fold, held_out in enumerate(cuts) for index in held_out}
 
 
-def _facts(new: Sequence[Row], cases: Sequence[Row]) -> dict[str, object]:
+def _facts(new: Sequence[Row], cases: Sequence[Row], kept: Mapping[str, Place]) -> dict[str, object]:
     test = {row["image_id"] for row in new if row["set"] == "test"}
     participants = {row["participant_id"] for row in new}
     facts = {
         "participants": len(participants),
+        "kept_where_they_were": len(kept),
         "test_participants": len({row["participant_id"] for row in new if row["set"] == "test"}),
         "test_images": len(test),
         "cv_images": len(new) - len(test),
@@ -215,8 +285,23 @@ def _largest_difference(cases: Sequence[Row], test: set[str], name: str) -> floa
     return max(abs(inside[v] / inside.total() - outside[v] / outside.total()) for v in {*inside, *outside})
 
 
-def _notes(new: Sequence[Row], cases: Sequence[Row], old: Mapping[str, Row], folds: int) -> list[str]:
-    notes = []
+def _absent_from_test(cases: Sequence[Row], test: set[str], name: str) -> list[str]:
+    """Return a sentence per value of which the test set should hold an image by its size, and holds none."""
+    counts = Counter(case.get(name) for case in cases)
+    tested = {case.get(name) for case in cases if case["image_id"] in test}
+    share = len(test) / max(1, len(cases))
+    return [
+        f"no image of {name.replace('_', ' ')} {value!r} ({count} in all) is in the test set: nothing is known of it"
+        for value, count in sorted(counts.items(), key=str)
+        if value is not None and value not in tested and count * share >= 1
+    ]
+
+
+def _notes(new: Sequence[Row], cases: Sequence[Row], old: Mapping[str, Row], folds: int, test_images: int) -> list[str]:
+    test = {row["image_id"] for row in new if row["set"] == "test"}
+    notes = [note for name in ("manufacturer", "model_name") for note in _absent_from_test(cases, test, name)]
+    if len(test) > 1.5 * test_images + 5 or len(test) < test_images / 1.5 - 5:
+        notes.append(f"the test set has {len(test)} images, {test_images} were asked for; redraw to come closer")
     n_folds = len({row["fold"] for row in new} - {None})
     if n_folds < folds:
         notes.append(f"{n_folds} folds instead of {folds}: no more participants are left beside the test set")

@@ -7,6 +7,7 @@ never stored: it is seeded, so fitting it again gives the same one.
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 import numpy as np
 import sklearn
@@ -14,7 +15,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 import qcbench
 from qcbench import parallel, store
-from qcbench.learn import runs
+from qcbench.learn import predictions, runs
 from qcbench.learn.datasets import VolumeCache, build_cache, open_cache
 from qcbench.learn.runs import Run, TaskData
 from qcbench.learn.splits import refuse_leak
@@ -48,39 +49,52 @@ NUMBERS = (
 )
 
 
-def forest(study: Study, *, task: str = "all", seed: int = 0, workers: int = 0, show_progress: bool = True) -> Summary:
-    """Write the forest's predictions for all preprocessed images; return how many are new.
+def forest(
+    study: Study,
+    *,
+    task: str = "all",
+    seed: int = 0,
+    workers: int = 0,
+    image_ids: Collection[str] | None = None,
+    show_progress: bool = True,
+) -> Summary:
+    """Write the forest's predictions for all preprocessed images, or for `image_ids`; return how many are new.
 
     One forest per task and fold, on the same splits as the networks; architecture ``forest_25``
     in `predictions`. A fold in which a class has no image is named in `notes`.
     """
     started = time.monotonic()
     study = Study.of(study)
-    refuse_leak(store.require(study, "splits", "split"))
-    cached = build_cache(study, spacing=SPACING, workers=workers, show_progress=show_progress)
+    splits = store.require(study, "splits", "split")
+    refuse_leak(splits)
+    needed = None if image_ids is None else {*image_ids, *(row["image_id"] for row in splits if row["set"] == "cv")}
+    cached = build_cache(study, spacing=SPACING, image_ids=needed, workers=workers, show_progress=show_progress)
     cache = open_cache(study, spacing=SPACING)
     summary = Summary(stage="forest", failed=cached.failed)
     preset_of = {row["image_id"]: row["preprocessing_preset"] for row in store.rows(study, "preprocessed")}
-    image_ids = sorted(set(cache.rows) & set(preset_of))
-    data = [runs.task_data(study, name, image_ids) for name in chosen_tasks(task)]
-    there = {
-        (row["run_id"], row["fold"], row["image_id"], row["preprocessing_preset"])
-        for row in store.rows(study, "predictions")
-    }
-    numbers = None
+    usable = sorted(set(cache.rows) & set(preset_of))
+    wanted = usable if image_ids is None else sorted(set(usable) & set(image_ids))
+    data = [runs.task_data(study, name, usable) for name in chosen_tasks(task)]
+    names = ("run_id", "fold", "image_id", "preprocessing_preset")
+    numbers, run_ids = None, []
     with store.collect(study, "predictions") as found:
         for part in data:
             run = _run(study, part, seed)
+            run_ids.append(run.run_id)
+            there = set(predictions.of_runs(study, [run.run_id], names))
             for fold in _folds(part, summary):
-                new = [i for i in image_ids if (run.run_id, fold, i, preset_of[i]) not in there]
-                summary.unchanged += len(image_ids) - len(new)
+                new = [i for i in wanted if (run.run_id, fold, i, preset_of[i]) not in there]
+                summary.unchanged += len(wanted) - len(new)
                 summary.done += len(new)
                 if not new:
                     continue
                 if numbers is None:
-                    numbers = _numbers(cache, image_ids, show_progress=show_progress)
+                    numbers = _numbers(
+                        cache, sorted({*wanted, *part.fold_of} & set(usable)), show_progress=show_progress
+                    )
                 for image_id, probability in _fit_and_predict(numbers, part, fold, new, seed).items():
                     found.append(_prediction(run, fold, image_id, probability, preset_of[image_id]))
+    summary.facts["runs"] = ", ".join(run_ids)
     summary.seconds = time.monotonic() - started
     return summary
 

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import functools
-import io
-import json
 import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
 
 import qcbench
-from qcbench import durable, parallel, store
+from qcbench import parallel, store
 from qcbench.errors import UsageError
-from qcbench.learn import networks, runs, tabular, weights
-from qcbench.learn.datasets import VolumeCache, VolumeDataset, build_cache, coarse_shape, open_cache
-from qcbench.learn.fit import FittedFold, TrainOptions, fit_fold
+from qcbench.learn import checkpoints, networks, pretraining, ranks, runs, tabular, weights
+from qcbench.learn.datasets import VolumeCache, build_cache, coarse_shape, open_cache, serves
+from qcbench.learn.fit import FittedFold, Machine
+from qcbench.learn.fitting import Fitting
+from qcbench.learn.options import PRESETS, TrainOptions, train_options
+from qcbench.learn.pretraining import Copies
 from qcbench.learn.runs import Run, TaskData
 from qcbench.learn.splits import refuse_leak
 from qcbench.learn.tasks import chosen_tasks, class_weights
 from qcbench.study import Study
 from qcbench.summary import Summary
 
-#: Bottani et al. 2022, section 2.6, with the weight decay of the code they trained with.
-PAPER_2022 = TrainOptions()
-#: For demonstrations and tests: shows that the path works, not what a network can do.
-QUICK = TrainOptions(learning_rate=1e-3, batch_size=4, epochs=6, patience=0, loss_norm="images", channels_last=True)
-PRESETS = {"paper-2022": PAPER_2022, "quick": QUICK}
+__all__ = ["PRESETS", "train", "train_options", "versions"]
 
 
 def train(
@@ -43,106 +39,56 @@ def train(
     folds: str | int | Sequence[int] = "all",
     spacing: int = 1,
     epochs: int | None = None,
+    learning_rate: float | None = None,
+    pretrain: str | None = None,
+    voxels: str = "uint8",
     seed: int = 0,
     device: str = "auto",
+    devices: int = 1,
+    nodes: int = 1,
+    deterministic: bool = False,
     workers: int = 0,
     show_progress: bool = True,
 ) -> Summary:
     """Fit one network per task and fold into runs/<run-id>; return how many were fitted.
 
-    What is fitted already stays: a call that was stopped goes on with the next fold. `spacing`
-    is the voxel size in mm; `epochs` takes the place of the preset's; `device` is auto, cpu or
-    cuda; `workers` are processes that read volumes. A fold in which a class has no image is not
-    fitted: `notes` and skipped.json say so. ``architecture="forest_25"`` fits the baseline
-    without a network. Raises LeakError, UsageError, and TrainingError when a loss is no number.
+    What is fitted already stays: a call that was stopped goes on after the last whole epoch. `spacing` is the voxel
+    size in mm; `epochs` and `learning_rate` take the place of the preset's. ``pretrain="simulated"`` fits each network
+    to simulated copies first. `voxels` is how the cache holds them, uint8 or uint16. `device` is auto, cpu or cuda;
+    `devices` on each of `nodes` share each batch; `workers` are processes that read volumes; `deterministic` gives the
+    same bits each time. A fold in which a class has no image is not fitted: `notes` and skipped.json say so.
+    ``architecture="forest_25"`` fits the baseline without a network. Raises LeakError, UsageError, and TrainingError
+    when a loss is no number.
     """
     if architecture == tabular.ARCHITECTURE:
         return tabular.forest(study, task=task, seed=seed, workers=workers, show_progress=show_progress)
     started = time.monotonic()
     study = Study.of(study)
-    options = train_options(preset, epochs=epochs)
+    asked = _Asked(
+        architecture=architecture,
+        preset=preset,
+        options=train_options(preset, epochs=epochs, learning_rate=learning_rate),
+        spacing=spacing,
+        voxels=voxels,
+        seed=seed,
+        folds=folds,
+        pretrain=pretrain,
+        machine=Machine(device=device, workers=workers, devices=devices, nodes=nodes, deterministic=deterministic),
+    )
     with torch.device("meta"):
         networks.build(architecture, coarse_shape(spacing))  # refuses a wrong name or spacing before any work
     refuse_leak(store.require(study, "splits", "split"))
-    cached = build_cache(
-        study, spacing=spacing, image_ids=_cv_images(study), workers=workers, show_progress=show_progress
-    )
-    cache = open_cache(study, spacing=spacing)
-    data = [runs.task_data(study, name, cache.rows) for name in chosen_tasks(task)]
-    plans = [_plan(study, part, architecture, preset, options, spacing, seed, folds) for part in data]
-    summary = Summary(stage="train", failed=cached.failed, notes=_stale(study))
-    total = options.epochs * sum(len(plan.to_fit) for plan in plans)
+    summary = Summary(stage="train", notes=_stale(study))
+    cache = _whole_cache(study, asked, summary, workers=workers, show_progress=show_progress)
+    plans = [_plan(study, name, cache, asked) for name in chosen_tasks(task)]
+    rounds = 2 if pretrain else 1
+    total = rounds * asked.options.epochs * sum(len(plan.to_fit) for plan in plans)
     with parallel.progress("epochs", total, show=show_progress and total > 0) as advance:
         for plan in plans:
-            _fit_run(plan, cache, summary, device=device, workers=workers, advance=advance)
+            _fit_run(plan, cache, summary, advance)
     summary.facts["runs"] = ", ".join(plan.run.run_id for plan in plans)
     summary.seconds = time.monotonic() - started
     return summary
-
-
-def train_options(preset: str, *, epochs: int | None = None) -> TrainOptions:
-    """Return the options of a preset, with another number of epochs if one is given."""
-    if preset not in PRESETS:
-        raise UsageError(f"there is no training preset {preset!r}; choose one of {', '.join(PRESETS)}")
-    if epochs is None:
-        return PRESETS[preset]
-    if epochs < 1:
-        raise UsageError(f"epochs must be at least 1, got {epochs}")
-    return dataclasses.replace(PRESETS[preset], epochs=epochs)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Plan:
-    """A run, its data, and its folds: to fit, there already, impossible."""
-
-    run: Run
-    data: TaskData
-    options: TrainOptions
-    seed: int
-    to_fit: list[int]
-    fitted: list[int]
-    skipped: dict[int, str]
-
-
-def _plan(
-    study: Study,
-    data: TaskData,
-    architecture: str,
-    preset: str,
-    options: TrainOptions,
-    spacing: int,
-    seed: int,
-    folds: str | int | Sequence[int],
-) -> _Plan:
-    chosen = _chosen_folds(folds, data.folds)
-    config = {
-        "task": data.task,
-        "architecture": architecture,
-        "preset": preset,
-        "options": dataclasses.asdict(options),
-        "spacing": spacing,
-        "seed": seed,
-        "folds": data.folds,
-        "class_weights": class_weights(data.labels.values()),
-        "images": {str(label): count for label, count in sorted(Counter(data.labels.values()).items())},
-        "preprocessing": data.preprocessing,
-        "versions": versions(),
-        **runs.identity(study, data),
-    }
-    digest = runs.sha256_of([config["inputs_sha256"], config["splits_sha256"], config["options"]])[:8]
-    run_id = f"{data.task}-{architecture}-{preset}-{spacing}mm-s{seed}-{digest}"
-    run = Run(folder=study.runs / run_id, config=config)
-    skipped = {fold: reason for fold in data.folds if (reason := data.why_not(fold))}
-    fitted = [fold for fold in run.fitted_folds() if fold in chosen]
-    return _Plan(
-        run=run,
-        data=data,
-        options=options,
-        seed=seed,
-        to_fit=[fold for fold in chosen if fold not in fitted and fold not in skipped],
-        fitted=fitted,
-        skipped=skipped,
-    )
 
 
 def versions() -> dict[str, str]:
@@ -155,66 +101,197 @@ def versions() -> dict[str, str]:
     }
 
 
-def _fit_run(
-    plan: _Plan, cache: VolumeCache, summary: Summary, *, device: str, workers: int, advance: Callable[[], None]
-) -> None:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What a call of `train` asks of each task."""
+
+    architecture: str
+    preset: str
+    options: TrainOptions
+    spacing: int
+    voxels: str
+    seed: int
+    folds: str | int | Sequence[int]
+    pretrain: str | None
+    machine: Machine
+
+    def __post_init__(self) -> None:
+        pretraining.refuse_other_source(self.pretrain)
+        if self.machine.processes > self.options.batch_size:
+            raise UsageError(
+                f"a batch of {self.options.batch_size} images cannot be shared by {self.machine.processes} processes; "
+                "use fewer devices or nodes, or a preset with larger batches"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """A run, its data, and its folds: to fit, there already, impossible."""
+
+    run: Run
+    data: TaskData
+    copies: Copies | None
+    asked: _Asked
+    to_fit: list[int]
+    fitted: list[int]
+    skipped: dict[int, str]
+
+    def fitting(self, fold: int, cache: VolumeCache) -> Fitting:
+        """Return how a fold is fitted to the consensus."""
+        fit, validation = self.data.parts(fold)
+        counted = fit if self.asked.options.class_weights_of == "fit" else self.data.labels
+        return Fitting(
+            architecture=self.run.architecture,
+            cache=cache,
+            fit=fit,
+            validation=validation,
+            class_weights=class_weights(counted.values()),
+            options=self.asked.options,
+            seed=self.asked.seed * 1000 + fold,
+            machine=self.asked.machine,
+            checkpoint_folder=self.unfinished(fold) / "fitting",
+            start_from=self.unfinished(fold) / "pretraining" if self.copies else None,
+        )
+
+    def pretraining(self, fold: int, cache: VolumeCache) -> Fitting | None:
+        """Return how the network of a fold is fitted to simulated copies before, or None."""
+        if self.copies is None:
+            return None
+        fit, validation = self.copies.parts(fold)
+        return dataclasses.replace(
+            self.fitting(fold, cache),
+            fit=fit,
+            validation=validation,
+            class_weights=self.copies.class_weights(fold),
+            checkpoint_folder=self.unfinished(fold) / "pretraining",
+            start_from=None,
+        )
+
+    def unfinished(self, fold: int) -> Path:
+        """Return the folder of the checkpoints of a fold; it goes when the fold is whole."""
+        return self.run.fold_folder(fold) / "unfinished"
+
+
+def _whole_cache(study: Study, asked: _Asked, summary: Summary, *, workers: int, show_progress: bool) -> VolumeCache:
+    """Return the cache with every volume that the call may need, each checked; `summary` gets those that failed."""
+    wanted = _cv_images(study)
+    if asked.pretrain:
+        stored = {row["image_id"] for row in store.rows(study, "preprocessed") if serves(row, asked.spacing)}
+        wanted |= pretraining.copy_ids(study) & stored
+    cached = build_cache(
+        study,
+        spacing=asked.spacing,
+        voxels=asked.voxels,
+        image_ids=wanted,
+        check=True,
+        workers=workers,
+        show_progress=show_progress,
+    )
+    summary.failed = cached.failed
+    if cached.failed:
+        summary.notes.append(f"{len(cached.failed)} images have no volume that can be used; they were left out")
+    return open_cache(study, spacing=asked.spacing, voxels=asked.voxels)
+
+
+def _plan(study: Study, task: str, cache: VolumeCache, asked: _Asked) -> _Plan:
+    data = runs.task_data(study, task, cache.rows)
+    copies = pretraining.copies(study, task, cache.rows) if asked.pretrain else None
+    chosen = _chosen_folds(asked.folds, data.folds)
+    config = {
+        "task": task,
+        "architecture": asked.architecture,
+        "preset": asked.preset,
+        "options": dataclasses.asdict(asked.options),
+        "spacing": asked.spacing,
+        "voxels": asked.voxels,
+        "seed": asked.seed,
+        "folds": data.folds,
+        "class_weights": class_weights(data.labels.values()),
+        "images": {str(label): count for label, count in sorted(Counter(data.labels.values()).items())},
+        "pretraining": copies.facts() if copies else None,
+        "preprocessing": data.preprocessing,
+        "versions": versions(),
+        **runs.identity(study, data),
+    }
+    inputs = ("inputs_sha256", "splits_sha256", "options", "voxels", "pretraining")
+    digest = runs.sha256_of([config[name] for name in inputs])[:8]
+    begun = "-pretrained" if copies else ""
+    run_id = f"{task}-{asked.architecture}-{asked.preset}{begun}-{asked.spacing}mm-s{asked.seed}-{digest}"
+    run = Run(folder=study.runs / run_id, config=config)
+    skipped = {fold: reason for fold in data.folds if (reason := _why_not(data, copies, fold))}
+    fitted = [fold for fold in run.fitted_folds() if fold in chosen]
+    return _Plan(
+        run=run,
+        data=data,
+        copies=copies,
+        asked=asked,
+        to_fit=[fold for fold in chosen if fold not in fitted and fold not in skipped],
+        fitted=fitted,
+        skipped=skipped,
+    )
+
+
+def _why_not(data: TaskData, copies: Copies | None, fold: int) -> str | None:
+    return data.why_not(fold) or (copies.why_not(fold) if copies else None)
+
+
+def _fit_run(plan: _Plan, cache: VolumeCache, summary: Summary, advance: Callable[[], None]) -> None:
     run = plan.run
     summary.unchanged += len(plan.fitted)
-    summary.notes += [f"{plan.data.task} fold {fold} was not fitted: {why}" for fold, why in plan.skipped.items()]
+    summary.notes += [f"{run.task} fold {fold} was not fitted: {why}" for fold, why in plan.skipped.items()]
     if not (run.folder / "config.json").exists():
         weights.save_architecture(run.folder, run.architecture, cache.shape)
         run.save_skipped(plan.skipped)
         run.save_config()
     for fold in plan.to_fit:
-        started = time.monotonic()
-        fit, validation = plan.data.parts(fold)
-        epochs_seen = Counter()
-
-        def on_epoch(curves: list[dict], seen: Counter = epochs_seen, fold: int = fold) -> None:
-            seen.update(["epoch"])
-            _save_curves(run, fold, curves)  # so that a job can be watched
-            advance()
-
-        fitted = fit_fold(
-            functools.partial(networks.build, run.architecture, cache.shape),
-            VolumeDataset(cache, fit),
-            VolumeDataset(cache, validation),
-            class_weights=class_weights(plan.data.labels.values()),
-            options=plan.options,
-            seed=plan.seed * 1000 + fold,
-            device=device,
-            workers=workers,
-            on_epoch=on_epoch,
-        )
-        for _ in range(plan.options.epochs - epochs_seen.total()):  # what early stopping spared
-            advance()
-        _save_fold(run, fold, fitted, n_fit=len(fit), n_validation=len(validation), seconds=time.monotonic() - started)
+        with checkpoints.claimed(plan.unfinished(fold)):
+            _fit_fold(plan, fold, cache, advance)
+            checkpoints.remove(plan.unfinished(fold))
         summary.done += 1
 
 
-def _save_fold(run: Run, fold: int, fitted: FittedFold, *, n_fit: int, n_validation: int, seconds: float) -> None:
-    folder = run.fold_folder(fold)
-    _save_curves(run, fold, fitted.curves)
-    best = next(row for row in fitted.curves if row["epoch"] == fitted.best_epoch)
-    document = {
-        "fold": fold,
-        "best_epoch": fitted.best_epoch,
-        "validation_loss": best["validation_loss"],
-        "validation_balanced_accuracy": best["validation_balanced_accuracy"],
-        "n_fit": n_fit,
-        "n_validation": n_validation,
-        "seconds": round(seconds, 1),
-        "weights_sha256": weights.save_weights(folder, fitted.state),
+def _fit_fold(plan: _Plan, fold: int, cache: VolumeCache, advance: Callable[[], None]) -> None:
+    """Fit one fold, to copies first where that is asked, and save it."""
+    started = time.monotonic()
+    before = plan.pretraining(fold, cache)
+    begun = _fit(before, plan.run, fold, "pretraining_curves.csv", advance) if before else None
+    fitting = plan.fitting(fold, cache)
+    fitted = _fit(fitting, plan.run, fold, "curves.csv", advance)
+    facts = {
+        "n_fit": len(fitting.fit),
+        "n_validation": len(fitting.validation),
+        "class_weights": fitting.class_weights,
+        "seconds": round(time.monotonic() - started, 1),
+        "fitting": fitted.facts,
     }
-    durable.write_text(folder / "fold.json", json.dumps(document, indent=1) + "\n")
+    if begun:
+        counts = {"n_fit": len(before.fit), "n_validation": len(before.validation)}
+        facts["pretraining"] = {"best_epoch": begun.best_epoch, **counts, "fitting": begun.facts}
+    plan.run.save_fold(fold, fitted.state, {**_best(fitted), **facts})
 
 
-def _save_curves(run: Run, fold: int, curves: list[dict]) -> None:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(curves[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(curves)
-    durable.write_text(run.fold_folder(fold) / "curves.csv", buffer.getvalue())
+def _fit(fitting: Fitting, run: Run, fold: int, curves_name: str, advance: Callable[[], None]) -> FittedFold:
+    """Fit, or go on where a fitting stopped, in this process or in several; the curves are there to be watched."""
+    seen = 0
+
+    def on_epoch(curves: list[dict]) -> None:
+        nonlocal seen
+        run.save_curves(fold, curves_name, curves)
+        for _ in range(len(curves) - seen):
+            advance()
+        seen = len(curves)
+
+    fitted = ranks.fit_together(fitting, on_epoch) if fitting.machine.processes > 1 else fitting.run(on_epoch)
+    on_epoch(fitted.curves)
+    for _ in range(fitting.options.epochs - seen):  # what early stopping spared
+        advance()
+    return fitted
+
+
+def _best(fitted: FittedFold) -> dict[str, object]:
+    row = fitted.curves[fitted.best_epoch]
+    kept = ("validation_loss", "validation_balanced_accuracy")
+    return {"best_epoch": fitted.best_epoch, **{name: row[name] for name in kept}}
 
 
 def _chosen_folds(folds: str | int | Sequence[int], existing: Sequence[int]) -> list[int]:

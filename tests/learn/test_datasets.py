@@ -2,10 +2,12 @@ import os
 
 import numpy as np
 import pytest
+import torch
 
 from qcbench import images, store
 from qcbench.errors import ImageError, UsageError
 from qcbench.imaging import crop
+from qcbench.learn import datasets
 from qcbench.learn.datasets import (
     VolumeDataset,
     build_cache,
@@ -89,3 +91,43 @@ def test_the_dataset_gives_bytes_that_become_zero_to_one(two_volumes):
     volume, label = dataset[1]
     assert (dataset.image_ids, label, tuple(volume.shape)) == (["a", "b"], 1, (1, 43, 52, 45))
     assert 0 <= float(to_unit(volume).min()) < 0.1 < 0.9 < float(to_unit(volume).max()) <= 1
+
+
+def test_uint16_keeps_what_a_byte_loses(two_volumes):
+    build_cache(two_volumes, spacing=2, voxels="uint16", image_ids=["b"], show_progress=False)
+    cache = open_cache(two_volumes, spacing=2, voxels="uint16")
+    exact = crop.block_average(crop.min_max(head("bad", 1).astype(np.float32)), 2)
+    assert (cache.volume("b").dtype, cache.path.name) == (np.uint16, "volumes-2mm.u16")
+    assert np.abs(to_unit(cache.volumes(["b"]))[0, 0].numpy() - exact).max() < 1e-5
+    assert "b" not in open_cache(two_volumes, spacing=2)
+    volume, label = VolumeDataset(cache, {"b": 1})[0]
+    batch, _ = torch.utils.data.default_collate([(volume, label), (volume, label)])
+    assert torch.equal(to_unit(batch)[1], to_unit(volume))
+    with pytest.raises(UsageError, match="uint8 or uint16, got 'int8'"):
+        open_cache(two_volumes, voxels="int8")
+
+
+def test_bytes_that_changed_on_the_disk_are_found_and_written_again(two_volumes):
+    build_cache(two_volumes, spacing=4, show_progress=False)
+    cache = open_cache(two_volumes, spacing=4)
+    expected = cache.volume("b")
+    with cache.path.open("r+b") as file:
+        file.seek(cache.rows["b"] * expected.size + 1000)
+        file.write(b"\xff\x01\xff")
+    assert build_cache(two_volumes, spacing=4, show_progress=False).done == 0
+    checked = build_cache(two_volumes, spacing=4, check=True, show_progress=False)
+    assert (checked.done, checked.facts["damaged"]) == (1, 1)
+    assert np.array_equal(cache.volume("b"), expected)
+
+
+def test_a_build_that_was_stopped_goes_on(two_volumes, monkeypatch):
+    def stopped(row, **options):
+        if row["image_id"] == "b":
+            raise KeyboardInterrupt
+        return cache_volume(row, **options)
+
+    monkeypatch.setattr(datasets, "cache_volume", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        build_cache(two_volumes, spacing=4, show_progress=False)
+    monkeypatch.undo()
+    assert build_cache(two_volumes, spacing=4, show_progress=False).done == 1

@@ -49,9 +49,28 @@ def test_one_row_per_fold_and_a_mean_with_its_deviation(predicted):
     assert mean["value"] == pytest.approx(8 / 9)
     assert mean["sd"] == pytest.approx(np.std([2 / 3, 1, 1], ddof=1))
     assert mean["sd_population"] == pytest.approx(np.std([2 / 3, 1, 1]))
-    assert (mean["low"], mean["high"]) == pytest.approx((mean["value"] - mean["sd"], mean["value"] + mean["sd"]))
-    assert {row["n"] for row in rows} == {4}
+    assert {(row["n"], row["n_participants"], row["n_positive"]) for row in rows} == {(4, 1, 1)}
+    assert {row["low"] for row in rows} == {None}  # an interval of one participant would mean nothing
     assert not mean["simulated"]
+
+
+def test_the_ensemble_decides_by_the_mean_probability_of_the_folds(predicted):
+    evaluate(predicted, show_progress=False)
+    (row,) = found(predicted, architecture="conv5_fc3-ensemble", set="test", metric="specificity")
+    # One fold of three is wrong on an image (0.9, 0.1, 0.1): together they are right.
+    assert (row["value"], row["fold"], row["n"]) == (1, None, 4)
+    assert found(predicted, architecture="conv5_fc3-ensemble", set="validation") == []
+
+
+def test_a_task_without_a_baseline_is_named_with_what_to_run(predicted):
+    (note,) = [note for note in evaluate(predicted, show_progress=False).notes if "baseline" in note]
+    assert "beside gadolinium, sr, tier2, tier3" in note
+    assert "--architecture forest_25" in note
+
+
+def test_every_run_has_a_card(predicted):
+    evaluate(predicted, show_progress=False)
+    assert len(list(predicted.runs.glob("*/MODEL_CARD.md"))) == 4
 
 
 def test_validation_is_each_fold_on_its_own_images(predicted):

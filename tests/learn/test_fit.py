@@ -3,10 +3,13 @@ import warnings
 
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.utils.data import TensorDataset
 
 from qcbench.errors import TrainingError, UsageError
-from qcbench.learn.fit import TrainOptions, fit_fold, weighted_cross_entropy
+from qcbench.learn.classifier import weighted_cross_entropy
+from qcbench.learn.fit import Machine, fit_fold
+from qcbench.learn.options import TrainOptions
 
 OPTIONS = TrainOptions(learning_rate=1e-2, batch_size=4, epochs=6, patience=0)
 
@@ -22,9 +25,15 @@ def linear():
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(0.1), torch.nn.Linear(64, 2))
 
 
-def fitted(options=OPTIONS, make=linear, **more):
+def fitted(options=OPTIONS, make=linear, fit=None, **more):
     return fit_fold(
-        make, bright_or_dark(16), bright_or_dark(8, 1), class_weights=(1.0, 1.0), options=options, device="cpu", **more
+        make,
+        fit or bright_or_dark(16),
+        bright_or_dark(8, 1),
+        class_weights=(1.0, 1.0),
+        options=options,
+        machine=Machine(device="cpu"),
+        **more,
     )
 
 
@@ -58,8 +67,75 @@ def test_a_loss_that_is_no_number_is_a_training_error():
         def forward(self, volumes):
             return super().forward(volumes.flatten(1)) * float("nan")
 
-    with pytest.raises(TrainingError, match="not a number at epoch 0"):
+    with pytest.raises(TrainingError, match=r"not a number at epoch 0, batch 0: .* not the learning rate"):
         fitted(make=lambda: Broken(64, 2))
+
+
+def test_a_loss_that_left_the_numbers_by_too_long_steps_names_the_learning_rate():
+    options = TrainOptions(learning_rate=1e36, batch_size=4, epochs=6, patience=0)
+    with pytest.raises(TrainingError, match=r"too long \(.*Lower the learning rate, now 1e\+36"):
+        fitted(options)
+
+
+def test_a_volume_that_is_no_number_is_named_as_the_cause():
+    good = bright_or_dark(16)
+    volumes = good.tensors[0].float() / 255
+    volumes[3, 0, 0, 0, 0] = float("nan")
+    with pytest.raises(TrainingError, match="1 of its 4 volumes have voxels that are no numbers"):
+        fitted(fit=TensorDataset(volumes, good.tensors[1]))
+
+
+def test_half_precision_is_named_where_float32_gives_a_number(monkeypatch):
+    class Halved(torch.nn.Linear):
+        def forward(self, volumes):
+            found = super().forward(volumes.flatten(1))
+            return found if found.dtype == torch.float32 else found / 0
+
+    # What a start-up check on one batch may miss.
+    monkeypatch.setattr("qcbench.learn.precision.choose", lambda *args: ("bf16-mixed", "forced"))
+    options = TrainOptions(batch_size=4, epochs=1, precision="auto")
+    with pytest.raises(TrainingError, match=r"half precision .bf16-mixed. is the cause"):
+        fitted(options, make=lambda: Halved(64, 2))
+
+
+def test_a_call_goes_on_from_its_checkpoint_and_one_that_is_over_returns_it(tmp_path):
+    def interrupted(curves):
+        if len(curves) == 3:
+            raise KeyboardInterrupt
+
+    expected = fitted()
+    with pytest.raises(KeyboardInterrupt):
+        fitted(checkpoint_folder=tmp_path / "kept", on_epoch=interrupted)
+    went_on = fitted(checkpoint_folder=tmp_path / "kept")
+    assert (went_on.facts["went_on_after_epochs"], went_on.curves) == ([2], expected.curves)
+    assert all(torch.equal(went_on.state[name], value) for name, value in expected.state.items())
+    again = fitted(checkpoint_folder=tmp_path / "kept", on_epoch=lambda curves: pytest.fail("nothing is left to do"))
+    assert all(torch.equal(again.state[name], value) for name, value in expected.state.items())
+
+
+def test_patience_that_had_run_out_when_the_process_died_is_not_given_again(tmp_path):
+    options = TrainOptions(learning_rate=50.0, weight_decay=0.0, batch_size=16, epochs=40, patience=2)
+    first = fitted(options, checkpoint_folder=tmp_path / "kept")
+    assert fitted(options, checkpoint_folder=tmp_path / "kept").curves == first.curves
+
+
+def test_the_learning_rate_rises_then_falls_as_a_cosine():
+    rates = []
+
+    def note(optimiser, *_):
+        rates.append(optimiser.param_groups[0]["lr"])
+
+    handle = register_optimizer_step_pre_hook(note)
+    try:
+        fitted(
+            TrainOptions(learning_rate=1.0, batch_size=4, epochs=5, patience=0, schedule="cosine", warm_up_epochs=1.0)
+        )
+    finally:
+        handle.remove()
+    assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert rates[4:] == sorted(rates[4:], reverse=True)
+    assert rates[12] == pytest.approx(0.505)  # halfway between 1 and 0.01
+    assert len(rates) == 20
 
 
 def test_an_interrupt_stays_an_interrupt_and_later_ones_still_work():
@@ -85,7 +161,7 @@ def test_lightning_says_nothing_and_leaves_nothing(capfd, tmp_path, monkeypatch)
 
 def test_an_unknown_device_is_refused():
     with pytest.raises(UsageError, match="auto, cpu, cuda"):
-        fit_fold(linear, None, None, class_weights=(1, 1), options=OPTIONS, device="tpu")
+        Machine(device="tpu")
 
 
 def test_class_weights_cancel_in_a_batch_of_one_class_unless_the_loss_is_divided_by_images():

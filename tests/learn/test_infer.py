@@ -37,6 +37,21 @@ def test_only_what_is_new_is_predicted(trained_copy):
     assert found == pytest.approx(expected, abs=1e-6)
 
 
+def test_only_the_wanted_images_are_predicted(trained_copy):
+    wanted = [row["image_id"] for row in store.rows(trained_copy, "preprocessed")][:5]
+    assert run_predict(trained_copy, task="sr", image_ids=wanted).done == 15
+    assert {row["image_id"] for row in store.rows(trained_copy, "predictions")} == set(wanted)
+    assert run_predict(trained_copy, task="sr").unchanged == 15
+
+
+def test_a_network_sees_voxels_as_it_was_fitted_on(trained_copy):
+    (run,) = runs.find(trained_copy, task="sr")
+    runs.Run(folder=run.folder, config={**run.config, "voxels": "uint16"}).save_config()
+    wanted = [row["image_id"] for row in store.rows(trained_copy, "preprocessed")][:2]
+    assert run_predict(trained_copy, task="sr", image_ids=wanted).done == 6
+    assert set(open_cache(trained_copy, spacing=4, voxels="uint16").rows) == set(wanted)
+
+
 def test_weights_that_were_changed_are_refused(trained_copy):
     (run,) = runs.find(trained_copy, task="sr")
     path = run.fold_folder(2) / "weights.safetensors"

@@ -118,4 +118,4 @@ def test_a_network_of_which_nothing_is_left_is_refused_with_what_to_do(name, sha
 def test_a_network_that_is_not_there_is_refused_with_those_that_are():
     with pytest.raises(UsageError, match="no architecture 'vgg'; there are: conv5_fc3, inception3d"):
         build("vgg")
-    assert architectures() == ("conv5_fc3", "inception3d", "inception3d_adaptive", "resnet3d", "lean3d")
+    assert architectures() == ("conv5_fc3", "inception3d", "inception3d_adaptive", "resnet3d", "lean3d", "multitask3d")

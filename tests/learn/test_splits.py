@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from qcbench import store
 from qcbench.errors import LeakError, StudyError, UsageError
-from qcbench.learn.splits import CLASSES, refuse_leak, split, split_rows
+from qcbench.learn.splits import CLASSES, grown_rows, refuse_leak, split, split_rows
 from tests.learn.conftest import consensus_row, image_row
 
 
@@ -112,3 +112,71 @@ def test_an_image_that_left_the_catalogue_is_reported(study):
     summary = split(study)
     assert set(summary.failed) == {"i4"}
     assert len(store.rows(study, "splits")) == 4
+
+
+def test_new_labels_move_nobody_and_new_people_are_placed(study):
+    def label_people(numbers):
+        ids = [(f"sub-{n:02d}_{kind}", f"sub-{n:02d}", kind) for n in numbers for kind in ("reject", "good", "bad")]
+        store.upsert(study, "images", [image_row(image_id, who) for image_id, who, _ in ids])
+        store.upsert(study, "consensus", [consensus_row(image_id, kind) for image_id, _, kind in ids])
+
+    label_people(range(20))
+    split(study, test_share=0.2)
+    before = {row["image_id"]: row for row in store.rows(study, "splits")}
+    label_people(range(20, 40))
+    summary = split(study, test_share=0.2)
+    after = {row["image_id"]: row for row in store.rows(study, "splits")}
+    assert {image_id: after[image_id] for image_id in before} == before
+    assert (summary.done, summary.unchanged, summary.facts["kept_where_they_were"]) == (60, 60, 20)
+    assert Counter(row["set"] for row in after.values()) == {"test": 24, "cv": 96}
+    sizes = Counter(row["fold"] for row in after.values() if row["set"] == "cv")
+    assert max(sizes.values()) - min(sizes.values()) <= 3
+    assert split(study, test_share=0.2).done == 0
+    redrawn = split(study, test_share=0.2, redraw=True)
+    assert redrawn.facts["kept_where_they_were"] == 0
+    assert store.rows(study, "splits") != list(after.values())
+
+
+def test_a_new_image_of_somebody_goes_where_their_others_are():
+    first = cases([f"sub-{n}" for n in range(10)])
+    places = {row["participant_id"]: (row["set"], row["fold"]) for row in split_rows(first, test_images=8)}
+    more = [{**case, "image_id": case["image_id"] + "-again"} for case in first]
+    grown = grown_rows([*first, *more], places, test_images=8)
+    assert all((row["set"], row["fold"]) == places[row["participant_id"]] for row in grown)
+    assert len(grown) == 80
+
+
+def test_new_people_go_to_the_fold_that_has_the_fewest_of_their_classes():
+    places = {"sub-t": ("test", None), "sub-a": ("cv", 0), "sub-b": ("cv", 1)}
+    kinds = {"sub-t": "tier 1", "sub-a": "tier 1", "sub-b": "tier 3", "sub-new": "tier 1", "sub-more": "tier 3"}
+    images = [
+        {"image_id": who, "participant_id": who, "class": kind, "gadolinium": False} for who, kind in kinds.items()
+    ]
+    found = {row["participant_id"]: row["fold"] for row in grown_rows(images, places, test_images=1)}
+    assert (found["sub-new"], found["sub-more"]) == (1, 0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(3, 12), st.integers(0, 12), st.integers(1, 20))
+def test_a_grown_split_leaks_nobody_and_keeps_everybody(n_before, n_new, test_images):
+    first = cases([f"sub-{n:02d}" for n in range(n_before)])
+    places = {row["participant_id"]: (row["set"], row["fold"]) for row in split_rows(first, test_images=4)}
+    everyone = cases([f"sub-{n:02d}" for n in range(n_before + n_new)])
+    grown = grown_rows(everyone, places, test_images=test_images)
+    found = {(row["participant_id"], row["set"], row["fold"]) for row in grown}
+    assert len(found) == n_before + n_new
+    assert {(who, *place) for who, place in places.items()} <= found
+
+
+def test_a_scanner_that_is_missing_from_the_test_set_is_named(study):
+    people = [(f"sub-{n:02d}", "Rare" if n == 0 else "Siemens") for n in range(20)]
+    store.write(study, "images", [image_row(f"{who}_{k}", who, manufacturer=m) for who, m in people for k in range(3)])
+    store.write(study, "consensus", [consensus_row(f"{who}_{k}", "good") for who, _ in people for k in range(3)])
+    seeds = {seed: split(study, test_share=0.35, seed=seed) for seed in range(4)}
+    tested = {}
+    for seed in seeds:
+        split(study, test_share=0.35, seed=seed)
+        tested[seed] = any(row["set"] == "test" for row in store.rows(study, "splits") if "sub-00" in row["image_id"])
+    said = {seed: any("manufacturer 'Rare' (3 in all)" in note for note in seeds[seed].notes) for seed in seeds}
+    assert said == {seed: not is_tested for seed, is_tested in tested.items()}
+    assert set(said.values()) == {True, False}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from qcbench import store
-from qcbench.learn import runs
+from qcbench.learn import runs, tabular
 from qcbench.learn.tabular import ARCHITECTURE, NUMBERS, forest, global_numbers, otsu_threshold
 
 
@@ -39,7 +39,8 @@ def test_otsu_separates_two_peaks():
     assert 11 <= otsu_threshold(counts) < 200
 
 
-def test_the_forest_predicts_every_image_on_the_same_splits(labelled_copy):
+def test_the_forest_predicts_every_image_on_the_same_splits(labelled_copy, monkeypatch):
+    monkeypatch.setattr(tabular, "N_TREES", 20)  # quicker; more are no other way
     summary = forest(labelled_copy, task="sr", show_progress=False)
     rows = store.rows(labelled_copy, "predictions")
     assert (summary.done, {row["architecture"] for row in rows}) == (72, {ARCHITECTURE})

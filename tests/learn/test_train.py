@@ -5,25 +5,12 @@ import pytest
 
 from qcbench import store
 from qcbench.errors import LeakError, StudyError, UsageError
-from qcbench.learn import runs
-from qcbench.learn.train import PRESETS, train, train_options
-from tests.learn.conftest import consensus_row
+from qcbench.learn import checkpoints, runs
+from qcbench.learn.runs import Run
+from qcbench.learn.train import train
+from tests.learn.conftest import consensus_row, copy_of
 
 QUICKLY = {"preset": "quick", "epochs": 1, "spacing": 4, "device": "cpu", "show_progress": False}
-
-
-def test_the_preset_of_the_paper_is_that_of_the_paper():
-    paper = PRESETS["paper-2022"]
-    assert (paper.learning_rate, paper.weight_decay, paper.batch_size, paper.epochs) == (1e-4, 1e-4, 2, 50)
-    assert (paper.patience, paper.loss_norm) == (10, "batch")
-
-
-@pytest.mark.parametrize(
-    ("preset", "epochs", "words"), [("best", None, "paper-2022, quick"), ("quick", 0, "at least 1")]
-)
-def test_wrong_options_are_refused(preset, epochs, words):
-    with pytest.raises(UsageError, match=words):
-        train_options(preset, epochs=epochs)
 
 
 def test_a_run_says_how_it_was_made(trained):
@@ -36,6 +23,7 @@ def test_a_run_says_how_it_was_made(trained):
         "template_sha256": ["ab"],
     }
     assert {"consensus_sha256", "splits_sha256", "versions", "seed", "class_weights"} <= set(run.config)
+    assert (run.config["pretraining"], run.config["voxels"]) == (None, "uint8")
     assert run.fitted_folds() == [0, 1, 2]
     files = {path.name for path in run.fold_folder(0).iterdir()}
     assert files == {"weights.safetensors", "curves.csv", "fold.json"}
@@ -44,6 +32,8 @@ def test_a_run_says_how_it_was_made(trained):
     assert list(curves[0]) == ["epoch", "train_loss", "validation_loss", "validation_balanced_accuracy"]
     fold = json.loads((run.fold_folder(0) / "fold.json").read_text())
     assert fold["validation_loss"] == min(float(row["validation_loss"]) for row in curves)
+    fitting = {name: fold["fitting"][name] for name in ("device", "devices", "precision", "went_on_after_epochs")}
+    assert fitting == {"device": "cpu", "devices": 1, "precision": "32-true", "went_on_after_epochs": []}
 
 
 def test_an_identical_call_does_nothing_and_a_missing_fold_alone_is_fitted(trained_copy):
@@ -55,6 +45,47 @@ def test_an_identical_call_does_nothing_and_a_missing_fold_alone_is_fitted(train
     summary = train(trained_copy, **again)
     assert (summary.done, summary.unchanged) == (1, 2)
     assert (run.fold_folder(1) / "weights.safetensors").read_bytes() == before
+
+
+def test_a_call_that_was_interrupted_goes_on_after_its_last_epoch(labelled_copy, monkeypatch):
+    asked = {**QUICKLY, "epochs": 2, "task": "sr", "folds": 0, "preset": "better", "deterministic": True}
+    # Without one image that is validated on, the classes of the fold's fit part are no longer those of the whole.
+    held_out = {row["image_id"] for row in store.rows(labelled_copy, "splits") if row["fold"] == 0}
+    consensus = store.rows(labelled_copy, "consensus")
+    consensus.remove(next(row for row in consensus if row["image_id"] in held_out and row["tier"] == 1))
+    store.write(labelled_copy, "consensus", consensus)
+    uninterrupted = copy_of(labelled_copy, labelled_copy.folder.parent / "other")
+    train(uninterrupted, **asked)
+    save_curves = Run.save_curves
+
+    def save_and_stop(self, fold, name, curves):
+        save_curves(self, fold, name, curves)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "save_curves", save_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(labelled_copy, **asked)
+    monkeypatch.undo()
+    (run,) = runs.find(labelled_copy)
+    assert (run.fitted_folds(), (run.fold_folder(0) / "unfinished").is_dir()) == ([], True)
+    assert train(labelled_copy, **asked).done == 1
+    fold = json.loads((run.fold_folder(0) / "fold.json").read_text())
+    assert fold["fitting"]["went_on_after_epochs"] == [0]
+    expected = json.loads((runs.find(uninterrupted)[0].fold_folder(0) / "fold.json").read_text())
+    assert fold["weights_sha256"] == expected["weights_sha256"]
+    assert fold["class_weights"] == [2 / 3, 2.0] != run.config["class_weights"]
+    assert not (run.fold_folder(0) / "unfinished").exists()
+
+
+def test_two_processes_do_not_fit_one_fold(trained_copy):
+    (run,) = runs.find(trained_copy, task="sr")
+    (run.fold_folder(1) / "fold.json").unlink()
+    with (
+        checkpoints.claimed(run.fold_folder(1) / "unfinished"),
+        pytest.raises(UsageError, match=r"another process is fitting into .*fold-1"),
+    ):
+        train(trained_copy, **{**QUICKLY, "task": "sr"})
+    assert train(trained_copy, **{**QUICKLY, "task": "sr"}).done == 1
 
 
 def test_new_labels_make_a_new_run(trained_copy):
@@ -95,9 +126,14 @@ def test_a_split_that_leaks_is_refused_before_anything_is_written(labelled_copy)
 def test_a_bad_volume_is_reported_and_training_goes_on(labelled_copy):
     image_id = next(row["image_id"] for row in store.rows(labelled_copy, "splits") if row["fold"] == 0)
     volume = next(r["volume_path"] for r in store.rows(labelled_copy, "preprocessed") if r["image_id"] == image_id)
+    n_labelled = sum(row["set"] == "cv" for row in store.rows(labelled_copy, "splits"))
     labelled_copy.absolute(volume).write_bytes(b"no image")
     summary = train(labelled_copy, task="sr", folds=1, **QUICKLY)
     assert (set(summary.failed), summary.done) == ({image_id}, 1)
+    assert "1 images have no volume that can be used; they were left out" in summary.notes
+    (run,) = runs.find(labelled_copy)
+    fold = json.loads((run.fold_folder(1) / "fold.json").read_text())
+    assert fold["n_fit"] + fold["n_validation"] == sum(run.config["images"].values()) == n_labelled - 1
 
 
 def test_what_cannot_be_trained_is_refused(labelled, study):
@@ -105,5 +141,7 @@ def test_what_cannot_be_trained_is_refused(labelled, study):
         train(study, **QUICKLY)
     with pytest.raises(UsageError, match="there is no fold 9; the splits have 0, 1, 2"):
         train(labelled, folds=9, **QUICKLY)
+    with pytest.raises(UsageError, match="a batch of 4 images cannot be shared by 6 processes"):
+        train(labelled, devices=3, nodes=2, **QUICKLY)
     with pytest.raises(UsageError, match="no architecture"):
         train(labelled, architecture="vgg", **QUICKLY)

@@ -2,7 +2,8 @@
 
 Input: (images, 1, x, y, z) in [0, 1]; output: (images, classes) logits. ``conv5_fc3``, ``inception3d`` and
 ``resnet3d`` are those of Bottani et al. 2022 as they were trained; ``inception3d_adaptive`` takes 2 mm as well;
-``lean3d`` is our own, a third of the operations of Conv5_FC3 and a fiftieth of its parameters.
+``lean3d`` is our own, a third of the operations of Conv5_FC3 and a fiftieth of its parameters; ``multitask3d`` is
+the same with an output for all that raters note (its outputs are no classes: see its module).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from qcbench.errors import UsageError
 from qcbench.learn.networks.conv5_fc3 import FULL_SHAPE, Conv5FC3, PadMaxPool3d
 from qcbench.learn.networks.inception3d import Inception3D
 from qcbench.learn.networks.lean3d import Lean3D
+from qcbench.learn.networks.multitask import NAME as MULTITASK
+from qcbench.learn.networks.multitask import Multitask3D
 from qcbench.learn.networks.resnet3d import ResNet3D
 
 __all__ = ["FULL_SHAPE", "PadMaxPool3d", "architectures", "build", "count_parameters", "layers", "multiply_adds"]
@@ -101,4 +104,5 @@ _BUILDERS: dict[str, Callable[[tuple[int, int, int], int], nn.Module]] = {
     "inception3d_adaptive": partial(Inception3D, adaptive=True),
     "resnet3d": ResNet3D,
     "lean3d": Lean3D,
+    MULTITASK: Multitask3D,
 }

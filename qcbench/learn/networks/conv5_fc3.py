@@ -13,16 +13,17 @@ _CHANNELS = (8, 16, 32, 64, 128)
 
 
 class PadMaxPool3d(nn.Module):
-    """Max pooling by two; an odd axis first gets one zero plane at its front.
+    """Max pooling by two; an odd axis is taken to have one plane more, at its front, that is never the largest.
 
-    This is not ``ceil_mode=True``, which pads at the end and so pairs other planes. The zeros
-    are neutral as long as the input is not negative (after ReLU).
+    This is not ``ceil_mode=True``, which pads at the end and so pairs other planes. What is not negative (after ReLU)
+    is pooled as by the original, which puts a plane of zeros there.
     """
 
     def forward(self, volumes: Tensor) -> Tensor:
         """Return (n, channels, ceil(x / 2), ceil(y / 2), ceil(z / 2))."""
-        odd_x, odd_y, odd_z = (size % 2 for size in volumes.shape[2:])
-        return F.max_pool3d(F.pad(volumes, (odd_z, 0, odd_y, 0, odd_x, 0)), kernel_size=2)
+        # With padding 1 on both sides the windows of an odd axis begin before its first plane and end with its last, so
+        # that the pooling itself pads, without a copy.
+        return F.max_pool3d(volumes, kernel_size=2, padding=tuple(size % 2 for size in volumes.shape[2:]))
 
 
 class Conv5FC3(nn.Module):
