@@ -11,8 +11,10 @@ from benchmarks import (
     label_saving,
     preprocessing,
     records,
+    screenshots,
     simulation,
     start_up,
+    training,
 )
 
 
@@ -26,7 +28,9 @@ def main():
         label_latency.measure,
         eight_raters.measure,
         preprocessing.measure,
+        screenshots.measure,
         simulation.measure,
+        training.measure,
         header_scan.measure,
         conversion.measure,
         records.measure,

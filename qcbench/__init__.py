@@ -46,6 +46,8 @@ _HOMES = {
             "consensus",
             "split",
             "train",
+            "learning_curve",
+            "leave_one_out",
             "evaluate",
             "predict",
             "iqm",

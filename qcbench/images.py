@@ -30,8 +30,8 @@ _SPACING_LIMITS_MM = (0.05, 20.0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Volume:
-    """A 3D image: voxels (float32), the affine to RAS+ millimetres, and how many were not finite.
+class _Grid:
+    """Voxels (float32), the affine to RAS+ millimetres, and how many voxels were not finite.
 
     `slice_axis` is the array axis along which the scanner took slices, where the header says so.
     """
@@ -50,15 +50,17 @@ class Volume:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Series:
-    """Volumes of one grid in the order in which they were taken: voxels (float32) along x, y, z and time.
+class Volume(_Grid):
+    """A 3D image: voxels along x, y and z."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Series(_Grid):
+    """Volumes of one grid in the order in which they were taken: voxels along x, y, z and time.
 
     `repetition_time_s` is the time between two of them, None where the header does not say.
     """
 
-    data: np.ndarray
-    affine: np.ndarray
-    n_not_finite: int = 0
     repetition_time_s: float | None = None
 
 
@@ -86,7 +88,11 @@ def load_series(path: str | Path) -> Series:
     affine = _checked_affine(image, path)
     data, n_not_finite = _voxels(image, shape, path)
     return Series(
-        data=data, affine=affine, n_not_finite=n_not_finite, repetition_time_s=_repetition_time_s(image.header)
+        data=data,
+        affine=affine,
+        n_not_finite=n_not_finite,
+        slice_axis=_slice_axis(image),
+        repetition_time_s=_repetition_time_s(image.header),
     )
 
 
@@ -182,7 +188,7 @@ def file_md5(path: Path) -> str:
         return hashlib.file_digest(file, "md5").hexdigest()
 
 
-def voxels_sha256(volume: Volume) -> str:
+def voxels_sha256(volume: Volume | Series) -> str:
     """Return a hash of the voxels and the affine: re-compressing the file does not change it."""
     import numpy as np
 

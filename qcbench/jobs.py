@@ -29,7 +29,7 @@ STATES = ("waiting", "running", "done", "failed", "stopped", "lost")
 #: Where a job runs: on this machine, or where SLURM sends it.
 PLACES = ("local", "slurm")
 #: Verbs that take long and go on where they stopped.
-VERBS = ("preprocess", "simulate", "train", "predict", "ingest")
+VERBS = ("preprocess", "simulate", "train", "learning-curve", "leave-one-out", "predict", "ingest")
 _HEARTBEAT_S = 2.0
 #: Without a sign of life for so long, and no process to be seen, a job is lost.
 _LOST_AFTER_S = 30.0
@@ -62,8 +62,9 @@ class Job:
         """Start a verb of the command line and return at once.
 
         `options` are those of the verb, e.g. {"task": "tier3", "spacing": 2}; `arguments` stand before them. On SLURM,
-        `slurm` holds options of sbatch, e.g. "--gres=gpu:1 --time=12:00:00 --mem=16G". Raises UsageError for a verb
-        that is no long work, for an unknown place, and where there is no sbatch.
+        `slurm` holds options of sbatch, e.g. "--gres=gpu:1 --time=12:00:00 --mem=16G"; where `options` name several
+        `nodes` or `devices`, sbatch is asked for that many, and the work starts its processes there with srun.
+        Raises UsageError for a verb that is no long work, for an unknown place, and where there is no sbatch.
         """
         if verb not in VERBS:
             raise UsageError(f"a job is one of {', '.join(VERBS)}, got {verb!r}")
@@ -92,7 +93,7 @@ class Job:
                 launch = [sys.executable, "-S", "-c", _LEAVE, *watcher]
                 subprocess.run(launch, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, check=True)
         else:
-            _submit(folder, watcher, slurm)
+            _submit(folder, watcher, [*_layout(options), *shlex.split(slurm)])
         return cls(folder)
 
     @property
@@ -230,14 +231,24 @@ def _as_arguments(options: dict[str, object]) -> list[str]:
     return arguments
 
 
-def _submit(folder: Path, watcher: list[str], options: str) -> None:
+def _layout(options: dict[str, object]) -> list[str]:
+    """Return what sbatch must know of work on several nodes or devices.
+
+    >>> _layout({"task": "sr", "nodes": 2, "devices": 4}), _layout({"task": "sr", "nodes": 1})
+    (['--nodes=2', '--ntasks-per-node=4'], [])
+    """
+    nodes, devices = (options.get(name) or 1 for name in ("nodes", "devices"))
+    return [f"--nodes={nodes}", f"--ntasks-per-node={devices}"] if nodes > 1 or devices > 1 else []
+
+
+def _submit(folder: Path, watcher: list[str], options: list[str]) -> None:
     """Hand the watcher to SLURM; its words are kept, and its refusal is an error."""
     command = [
         "sbatch",
         f"--job-name=qcbench-{folder.name}",
         f"--output={folder / 'watcher.txt'}",
         "--signal=B:TERM@60",
-        *shlex.split(options),
+        *options,
         f"--wrap=exec {shlex.join(watcher)}",
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

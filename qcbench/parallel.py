@@ -21,10 +21,14 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager
 
-from qcbench.errors import QcbenchError
+from qcbench.errors import QcbenchError, WorkerError
 
 Row = Mapping[str, object]
 Worker = Callable[[Row], Row]
+#: Rows in flight a worker, so that none waits for the next one.
+_ROWS_A_WORKER = 4
+#: Of executors that do not tell how many workers they have: those of clusters, which come and go.
+_UNTOLD_WORKERS = 64
 
 
 class SerialExecutor(Executor):
@@ -54,18 +58,35 @@ def local_executor(workers: int, *, threads: bool = False) -> Executor:
     return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
 
 
+@contextmanager
+def pool(executor: Executor | None, workers: int, n_rows: int, *, threads: bool = False) -> Iterator[Executor]:
+    """Yield the executor that was given, or one of this machine, no larger than there are rows, and end that one.
+
+    Rows that no worker has begun when the block is left are dropped.
+    """
+    if executor is not None:
+        yield executor
+        return
+    own = local_executor(min(workers, max(1, n_rows)), threads=threads)
+    try:
+        yield own
+    finally:
+        own.shutdown(cancel_futures=True)
+
+
 def map_rows(worker: Worker, rows: Iterable[Row], executor: Executor, *, key: str = "image_id") -> Iterator[dict]:
     """Yield one row for each given row, as they finish: the key, then what the worker returned.
 
     A row whose worker raised has its reason in ``error``. When a process dies and takes the pool
     with it, the rows that were in flight are run again one by one in processes of their own, so
-    that only the row that kills its process is lost.
+    that only the row that kills its process is lost. Raises WorkerError when all workers are gone for good.
     """
     waiting = iter(rows)
     in_flight: dict[Future, Row] = {}
     killed: list[Row] = []
     # One at a time in this thread, so that rows come as they are done; elsewhere enough to keep workers busy.
-    width = 1 if isinstance(executor, SerialExecutor) else 4 * (getattr(executor, "_max_workers", None) or 8)
+    workers = getattr(executor, "_max_workers", None) or _UNTOLD_WORKERS
+    width = 1 if isinstance(executor, SerialExecutor) else _ROWS_A_WORKER * workers
     while True:
         for row in itertools.islice(waiting, 0 if killed else width - len(in_flight)):
             try:
@@ -77,6 +98,8 @@ def map_rows(worker: Worker, rows: Iterable[Row], executor: Executor, *, key: st
             break
         for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
             row = in_flight.pop(future)
+            if future.cancelled():  # what a cluster does with its rows when it ends
+                raise WorkerError("the workers are gone; what they did is kept. Run the same again for the rest.")
             if isinstance(future.exception(), BrokenExecutor):
                 killed.append(row)
             else:
@@ -85,7 +108,7 @@ def map_rows(worker: Worker, rows: Iterable[Row], executor: Executor, *, key: st
         with local_executor(2) as alone:
             yield _outcome(alone.submit(worker, row), row, key)
     if killed:  # the pool is gone; the rows that never reached it get a new one
-        with local_executor(width // 4) as fresh:
+        with local_executor(workers) as fresh:
             yield from map_rows(worker, waiting, fresh, key=key)
 
 

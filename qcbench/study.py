@@ -30,7 +30,8 @@ class Study:
 
     `repeat_share` of the images are shown twice to a rater; `order_file` is the CSV file that
     gives the order of labelling, or None; `salt` goes into what stands for an image in a browser;
-    `convention` is how slices are drawn; `open_volume` whether raters may scroll through the volume.
+    `convention` is how slices are drawn; `open_volume` whether raters may scroll through the volume;
+    `slurm` are the options of sbatch for work that is spread over a cluster.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -62,6 +63,9 @@ class Study:
         self.open_volume = document.get("open_volume", False)
         if not isinstance(self.open_volume, bool):
             raise StudyError(f"{path}: open_volume must be true or false, got {self.open_volume!r}")
+        self.slurm = document.get("slurm", "")
+        if not isinstance(self.slurm, str):
+            raise StudyError(f"{path}: slurm must be options of sbatch as one text, got {self.slurm!r}")
 
     @classmethod
     def create(

@@ -113,7 +113,9 @@ def test_a_job_whose_watcher_was_killed_is_lost_and_not_called_running(study, tm
     wait_for(job, "lost")
 
 
-def test_slurm_gets_the_watcher_and_the_options(study, tmp_path, monkeypatch):
+@pytest.fixture
+def sbatch(tmp_path, monkeypatch):
+    """A stand-in for SLURM on the path; returns what reads the arguments it was given."""
     fake = tmp_path / "bin" / "sbatch"
     fake.parent.mkdir()
     fake.write_text(
@@ -121,12 +123,22 @@ def test_slurm_gets_the_watcher_and_the_options(study, tmp_path, monkeypatch):
     )
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.parent}{os.pathsep}{os.environ['PATH']}")
+    return lambda: json.loads((tmp_path / "got").read_text())
+
+
+def test_slurm_gets_the_watcher_and_the_options(study, sbatch):
     job = Job.start(study, "train", {"task": "sr"}, where="slurm", slurm="--gres=gpu:1 --nodes=2")
-    got = json.loads((tmp_path / "got").read_text())
+    got = sbatch()
     assert got[0] == f"--job-name=qcbench-{job.job_id}"
     assert {"--gres=gpu:1", "--nodes=2", "--signal=B:TERM@60"} < set(got)
     assert got[-1] == f"--wrap=exec {sys.executable} -m qcbench.jobs {job.folder}"
     assert (job.state, job.asked["arguments"][0], job.asked["arguments"][2:]) == ("waiting", "train", ["--task", "sr"])
+
+
+def test_slurm_is_asked_for_the_nodes_and_processes_of_a_training(study, sbatch):
+    job = Job.start(study, "train", {"task": "sr", "devices": 4, "nodes": 2}, where="slurm", slurm="--gres=gpu:4")
+    assert sbatch()[3:6] == ["--nodes=2", "--ntasks-per-node=4", "--gres=gpu:4"]
+    assert job.asked["arguments"][2:] == ["--task", "sr", "--devices", "4", "--nodes", "2"]
 
 
 def test_a_refusal_of_slurm_is_told(study, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import signal
 import pytest
 
 from qcbench import parallel
-from qcbench.errors import ImageError
+from qcbench.errors import ImageError, WorkerError
 
 ROWS = [{"image_id": f"image-{number}", "number": number} for number in range(12)]
 
@@ -62,3 +62,27 @@ def test_after_a_dead_worker_the_rest_goes_on_in_a_pool_and_not_one_process_a_ro
     assert sum(row["error"] is not None for row in results) == 1
     # 8 rows were in flight at most and run again alone; the others share the two workers of a new pool.
     assert len({row.get("process") for row in results}) <= 8 + 2 + 2 + 1
+
+
+def test_a_cluster_that_drops_its_rows_ends_the_run_with_a_reason():
+    class Gone(parallel.Executor):
+        def submit(self, function, /, *args, **kwargs):
+            future = parallel.Future()
+            future.cancel()
+            future.set_running_or_notify_cancel()
+            return future
+
+    with pytest.raises(WorkerError, match="the workers are gone; what they did is kept"):
+        list(parallel.map_rows(double, ROWS, Gone()))
+
+
+def test_a_pool_of_ones_own_is_ended_and_one_that_was_given_is_not():
+    given = parallel.ThreadPoolExecutor(1)
+    with parallel.pool(given, 4, 12) as pool:
+        assert pool is given
+    assert given.submit(len, "abc").result() == 3
+    given.shutdown()
+    with parallel.pool(None, 4, 2, threads=True) as own:
+        assert own._max_workers == 2  # no more than rows
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        own.submit(len, "abc")

@@ -38,6 +38,7 @@ def ingest(
     participants: Annotated[Path | None, typer.Option(help="table of age, sex, diagnosis, hospital")] = None,
     min_slices: Annotated[int, typer.Option(help="images with fewer are excluded")] = 40,
     min_age: Annotated[float, typer.Option(help="years; younger participants are excluded where age is known")] = 18,
+    modality: Annotated[str, typer.Option(help="of NIfTI: T1w, T2w, bold, with commas between")] = "T1w",
     workers: Annotated[int | None, typer.Option(min=1, help="series at a time; default one a core")] = None,
     as_json: Json = False,
 ) -> None:
@@ -51,6 +52,7 @@ def ingest(
         participants=participants,
         min_slices=min_slices,
         min_age=min_age,
+        modalities=modality.split(","),
         workers=workers,
     )
     finish(summary, as_json)
@@ -82,13 +84,17 @@ def check_identity(
 @app.command()
 def preprocess(
     study: StudyArgument,
-    preset: Annotated[str, typer.Option(help="how; there is: fast")] = "fast",
-    workers: Annotated[int | None, typer.Option(help="images at a time; default one a core")] = None,
+    preset: Annotated[str, typer.Option(help="how; fast, paper-2022 or clinica-2026")] = "fast",
+    workers: Annotated[int | None, typer.Option(help="images at a time; default one a core, 16 on SLURM")] = None,
     retry: Annotated[bool, typer.Option("--retry", help="try images again that failed before")] = False,
+    dask: Annotated[str | None, typer.Option(help="spread over the Dask cluster at tcp://host:port")] = None,
+    slurm: Annotated[bool, typer.Option("--slurm", help="spread over jobs that SLURM starts")] = False,
+    slurm_options: Annotated[str | None, typer.Option(help="options of sbatch; default those of study.toml")] = None,
     as_json: Json = False,
 ) -> None:
     """Align images to the template and draw their three central slices."""
-    finish(pipeline.preprocess(study, preset=preset, workers=workers, retry=retry), as_json)
+    spread = slurm_options if slurm and slurm_options is not None else slurm
+    finish(pipeline.preprocess(study, preset=preset, workers=workers, retry=retry, dask=dask, slurm=spread), as_json)
 
 
 @app.command()

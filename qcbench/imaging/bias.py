@@ -16,15 +16,20 @@ from scipy import ndimage
 from qcbench.imaging import geometry
 from qcbench.imaging.template import block_mean
 
+#: `head_mask` is meant for voxels of about this size.
+_HEAD_MASK_MM = 4.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class BiasOptions:
     """How the field is estimated: voxels of about `spacing_mm`, ANTs' other parameters by its names.
 
-    Zero iterations leave the image as it is.
+    Without a spacing the image's own voxels are fitted; where not `in_head`, the air is fitted with them, as
+    N4 does when it is given no mask. Zero iterations leave the image as it is.
     """
 
-    spacing_mm: float = 4.0
+    spacing_mm: float | None = 4.0
+    in_head: bool = True
     shrink_factor: int = 3
     iterations: tuple[int, ...] = (20, 20, 20)
     spline_distance_mm: int = 200
@@ -33,17 +38,25 @@ class BiasOptions:
 def correct(data: np.ndarray, affine: np.ndarray, options: BiasOptions) -> tuple[np.ndarray, float]:
     """Return the image divided by its bias field, and the field's strength.
 
-    `affine` has orthogonal axes. The field's mean over the head is 1 in the logarithm, so
+    `affine` has orthogonal axes. Where the head alone is fitted, the field's mean over it is 1 in the logarithm, so
     that intensities keep their scale. The strength is the standard deviation of the log field over
     the head; 0.05 is weak, 0.2 strong.
     """
     if not sum(options.iterations):
         return data, 0.0
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    factors = tuple(max(1, round(options.spacing_mm / size)) for size in spacing)
+    spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)
+    if options.spacing_mm is None:
+        log_field = _log_field(np.maximum(data, 0), None, affine, options)
+        factors = tuple(max(1, round(_HEAD_MASK_MM / size)) for size in spacing_mm)
+        head = head_mask(block_mean(data, factors))
+        strength = block_mean(log_field, factors)[head].std()
+        return (data * np.exp(-log_field)).astype(np.float32), float(strength)
+    factors = tuple(max(1, round(options.spacing_mm / size)) for size in spacing_mm)
     coarse = block_mean(data, factors)
     head = head_mask(coarse)
-    log_field = _log_field(coarse, head, affine @ np.diag([*factors, 1.0]), options)
+    coarse_affine = affine @ np.diag([*factors, 1.0])
+    log_field = _log_field(_positive(coarse, head), head if options.in_head else None, coarse_affine, options)
+    log_field -= log_field[head].mean()
     fine = _enlarge(log_field, factors, data.shape)
     return (data * np.exp(-fine)).astype(np.float32), float(log_field[head].std())
 
@@ -82,21 +95,23 @@ def otsu_threshold(data: np.ndarray) -> float:
     return float(edges[1:-1][both][np.argmax(between)])
 
 
-def _log_field(coarse: np.ndarray, head: np.ndarray, affine: np.ndarray, options: BiasOptions) -> np.ndarray:
+def _positive(coarse: np.ndarray, head: np.ndarray) -> np.ndarray:
     # N4 works on logarithms: values at or below zero would be lost in its mask.
-    positive = np.maximum(coarse, np.percentile(coarse[head], 0.5) * 0.01 + 1e-6 * float(np.abs(coarse).max()))
-    image = geometry.to_ants(positive, affine)
+    return np.maximum(coarse, np.percentile(coarse[head], 0.5) * 0.01 + 1e-6 * float(np.abs(coarse).max()))
+
+
+def _log_field(data: np.ndarray, head: np.ndarray | None, affine: np.ndarray, options: BiasOptions) -> np.ndarray:
+    image = geometry.to_ants(data, affine)
     field = ants.n4_bias_field_correction(
         image,
-        mask=image.new_image_like(head.astype(np.float32)),
+        mask=None if head is None else image.new_image_like(head.astype(np.float32)),
         # An axis of few slices is not made coarser still.
-        shrink_factor=max(1, min(options.shrink_factor, min(coarse.shape) // 8)),
+        shrink_factor=max(1, min(options.shrink_factor, min(data.shape) // 8)),
         convergence={"iters": list(options.iterations), "tol": 0.0},
         spline_param=options.spline_distance_mm,
         return_bias_field=True,
     ).numpy()
-    log_field = np.log(np.clip(np.nan_to_num(field, nan=1.0), 0.05, 20.0))
-    return log_field - log_field[head].mean()
+    return np.log(np.clip(np.nan_to_num(field, nan=1.0), 0.05, 20.0))
 
 
 def _enlarge(coarse: np.ndarray, factors: tuple[int, int, int], shape: tuple[int, int, int]) -> np.ndarray:

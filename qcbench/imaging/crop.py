@@ -102,6 +102,22 @@ def resample(
     )
 
 
+def isotropic(data: np.ndarray, affine: np.ndarray, size_mm: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same field of view in cubes of `size_mm` by a cubic spline (float32), and their affine.
+
+    Bottani et al. 2022 did so with images whose voxels were below 0.9 mm in some direction.
+    """
+    spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)
+    shape = np.maximum(2, np.rint(np.array(data.shape) * spacing_mm / size_mm)).astype(int)
+    cubes = affine @ np.diag([*(size_mm / spacing_mm), 1.0])
+    # The middles of both fields of view are one place.
+    cubes[:3, 3] = affine[:3, :3] @ ((np.array(data.shape) - 1) / 2) + affine[:3, 3] - cubes[:3, :3] @ ((shape - 1) / 2)
+    to_voxel = np.linalg.inv(affine) @ cubes
+    source = np.asarray(data, dtype=np.float32)
+    # Half a voxel at the border lies outside all centres: the edge is continued.
+    return ndimage.affine_transform(source, to_voxel, output_shape=tuple(shape), order=3, mode="nearest"), cubes
+
+
 def covered(
     data_shape: tuple[int, int, int],
     affine: np.ndarray,

@@ -55,8 +55,8 @@ def from_itk(origin: np.ndarray, spacing: np.ndarray, direction: np.ndarray) -> 
     return _FLIP @ lps
 
 
-def to_ants(data: np.ndarray, affine: np.ndarray) -> ants.ANTsImage:
-    """Return an ants image that lies where the array lies. uint8 stays uint8, all else is float32.
+def to_ants(data: np.ndarray, affine: np.ndarray, *, double: bool = False) -> ants.ANTsImage:
+    """Return an ants image that lies where the array lies. uint8 stays uint8, all else is float32 or `double`.
 
     ants is imported here, so that a machine that only trains networks can use the canonical grid
     without it.
@@ -64,7 +64,8 @@ def to_ants(data: np.ndarray, affine: np.ndarray) -> ants.ANTsImage:
     import ants
 
     origin, spacing, direction = to_itk(affine)
-    dtype = np.uint8 if data.dtype in (np.uint8, np.bool_) else np.float32
+    real = np.float64 if double else np.float32
+    dtype = np.uint8 if data.dtype in (np.uint8, np.bool_) else real
     return ants.from_numpy(np.ascontiguousarray(data, dtype=dtype), origin=origin, spacing=spacing, direction=direction)
 
 

@@ -8,9 +8,11 @@ modules already, so that one call costs milliseconds, not an import.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import resource
 import signal
+import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
@@ -34,6 +36,8 @@ def call(
     is raised here as itself; a crash, a hang past `timeout_s` and an allocation past `memory_gb`
     raise WorkerError.
     """
+    # A Dask worker is daemonic, which by itself may have no children; ours end with their call, or with us.
+    multiprocessing.current_process().daemon = False
     receiver, sender = _CONTEXT.Pipe(duplex=False)
     process = _CONTEXT.Process(target=_run, args=(sender, memory_gb, function, args, kwargs))
     process.start()
@@ -59,6 +63,7 @@ def call(
 
 
 def _run(sender: Connection, memory_gb: float, function: Callable, args: tuple, kwargs: dict) -> None:
+    threading.Thread(target=_end_with_the_caller, daemon=True).start()
     limit = int(memory_gb * 2**30)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     try:
@@ -69,6 +74,15 @@ def _run(sender: Connection, memory_gb: float, function: Callable, args: tuple, 
         sender.send(("raised", error if _survives_pickle(error) else WorkerError(str(error))))
     except Exception as error:
         sender.send(("raised", WorkerError(f"{type(error).__name__}: {error}")))
+
+
+def _end_with_the_caller() -> None:
+    """Wait for the process that called to end, and end this one with it.
+
+    Otherwise the work of a run that was killed goes on beside the run that takes its place.
+    """
+    multiprocessing.parent_process().join()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _survives_pickle(error: QcbenchError) -> bool:

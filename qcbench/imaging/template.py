@@ -2,14 +2,14 @@
 
 nilearn ships the ICBM 152 2009a symmetric average (Fonov et al. 2011): T1, grey and white matter, 1 mm.
 It is skull-stripped. It is not the whole-head 2009c template of Bottani et al. 2022; both lie in MNI space
-and differ by about a millimetre at most. Nothing is ever fetched.
+and differ by about a millimetre at most: `whole_head` finds that one where somebody has it. Nothing is ever fetched.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
@@ -45,11 +45,14 @@ class Template:
     """The template on its own grid.
 
     `t1`, `grey` and `white` are float32 in [0, 1] of one shape; `brain` is the filled brain, cerebellum
-    and stem included; `affine` leads to RAS+ millimetres; `sha256` is that of the T1 file.
+    and stem included; `affine` leads to RAS+ millimetres; `sha256` is that of the T1 file. `space` is the BIDS
+    entity; `is_brain_only` says that the skull was taken away, so that heads are aligned inside the brain alone.
     """
 
     name: str
+    space: str
     sha256: str
+    is_brain_only: bool
     affine: np.ndarray
     t1: np.ndarray
     grey: np.ndarray
@@ -64,7 +67,7 @@ class Template:
             name: block_mean(getattr(self, name).astype(np.float32), (factor,) * 3)
             for name in ("t1", "grey", "white", "brain")
         }
-        return Template(name=self.name, sha256=self.sha256, affine=affine, **{**shrunk, "brain": shrunk["brain"] > 0.5})
+        return replace(self, affine=affine, **{**shrunk, "brain": shrunk["brain"] > 0.5})
 
     def dilated_brain(self, margin_mm: float) -> np.ndarray:
         """Return the brain and all that is at most `margin_mm` away from it."""
@@ -89,7 +92,10 @@ def load() -> Template:
         arrays[part] = np.asarray(image.dataobj, dtype=np.float32) / 255
     # The T1 is 0 outside the brain and above 0.2 of its maximum inside, ventricles excepted: they are filled.
     brain = ndimage.binary_fill_holes(arrays["t1"] > 0.2 * arrays["t1"].max())
-    return Template(name=NAME, sha256=_FILES["t1"][1], affine=image.affine, brain=brain, **arrays)
+    sha256 = _FILES["t1"][1]
+    return Template(
+        name=NAME, space=SPACE, sha256=sha256, is_brain_only=True, affine=image.affine, brain=brain, **arrays
+    )
 
 
 def block_mean(data: np.ndarray, factors: tuple[int, int, int]) -> np.ndarray:

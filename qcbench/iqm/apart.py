@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Executor
 from pathlib import Path
 
-from qcbench import durable, images, parallel
+from qcbench import durable, images
 from qcbench.imaging import isolate
 from qcbench.iqm import card, mosaic, motion, mriqc_json, names
 from qcbench.iqm.anatomical import Anatomy
@@ -17,34 +15,12 @@ TIMEOUT_S = {"T1w": 1200.0, "T2w": 1200.0, "bold": 7200.0}
 MEMORY_GB = 12.0
 
 
-def map_images(
-    worker: Callable[[dict], dict],
-    todo: list[dict],
-    keep: Callable[[dict], None],
-    *,
-    workers: int,
-    executor: Executor | None = None,
-    key: str = "image_id",
-    show_progress: bool,
-) -> None:
-    """Have each row measured, and given to `keep` as soon as it is."""
-    isolate.preload(__name__, "qcbench.imaging.warm")
-    pool = executor or parallel.local_executor(min(workers, max(1, len(todo))), threads=True)
-    try:
-        with parallel.progress("iqm", len(todo), show=show_progress) as advance:
-            for row in parallel.map_rows(worker, todo, pool, key=key):
-                keep(row)
-                advance()
-    finally:
-        if executor is None:
-            pool.shutdown(cancel_futures=True)
-
-
 def measure_apart(path: Path, modality: str, profile: str, **how: object) -> tuple[dict, dict]:
     """Return what `measure_and_write` returns, from a process with a limit of time and memory.
 
     Raises ImageError or WorkerError, also when that process crashes, hangs or outgrows its memory.
     """
+    isolate.preload(__name__, "qcbench.imaging.warm")
     return isolate.call(
         measure_and_write, path, modality, profile, timeout_s=TIMEOUT_S[modality], memory_gb=MEMORY_GB, **how
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from qcbench import parallel
 from qcbench.errors import ImageError, UsageError
 from qcbench.iqm import apart, motion, mriqc_json, names, profiles
 
@@ -86,14 +87,13 @@ def iqm_of_files(
     worker = partial(measure_file, profile=profile, modality=modality, motion_file=motion_file, out=out)
     found: dict[str, dict] = {}
     todo = [{"path": path} for path in dict.fromkeys(str(path) for path in paths)]
-    apart.map_images(
-        worker,
-        todo,
-        lambda row: found.update({row["path"]: row}),
-        key="path",
-        workers=workers,
-        show_progress=show_progress,
-    )
+    with (
+        parallel.pool(None, workers, len(todo), threads=True) as pool,
+        parallel.progress("iqm", len(todo), show=show_progress) as advance,
+    ):
+        for row in parallel.map_rows(worker, todo, pool, key="path"):
+            found[row["path"]] = row
+            advance()
     return _in_order([found[row["path"]] for row in todo], modality, out)
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 
-from qcbench import iqm_keys, store
+from qcbench import iqm_keys, parallel, stages, store
 from qcbench.iqm import apart, profiles
 from qcbench.study import Study
 from qcbench.summary import Summary
@@ -34,19 +34,21 @@ def iqm(
     usable = [row for row in store.require(study, "images", "ingest") if _is_measurable(row)]
     settled = {row["image_id"]: row for row in store.rows(study, "iqms") if row["iqm_profile"] == profile}
     todo = [row for row in usable if not _is_settled(row, settled.get(row["image_id"]), study, profile, retry)]
-    known = {row["image_id"]: row for row in todo}
-    worker = partial(measure_image, study_folder=study.folder, profile=profile)
-    failed = {}
-    with store.collect(study, "iqms") as table:
-
-        def keep(row: dict) -> None:
-            source = known[row["image_id"]]
-            told = {"modality": source["modality"], "iqm_profile": profile, "voxels_sha256": source["voxels_sha256"]}
-            table.append({**told, **row})
-            if row["error"]:
-                failed[row["image_id"]] = row["error"]
-
-        apart.map_images(worker, todo, keep, workers=workers, executor=executor, show_progress=show_progress)
+    with parallel.pool(executor, workers, len(todo), threads=True) as pool:
+        failed = stages.fill(
+            study,
+            "iqms",
+            todo,
+            partial(measure_image, study_folder=study.folder, profile=profile),
+            pool,
+            told=lambda row: {
+                "modality": row["modality"],
+                "iqm_profile": profile,
+                "voxels_sha256": row["voxels_sha256"],
+            },
+            verb="iqm",
+            show_progress=show_progress,
+        )
     return _summary(study, usable, len(todo), failed, profile, began)
 
 
@@ -86,16 +88,6 @@ def _summary(
 ) -> Summary:
     wanted = {row["image_id"] for row in usable}
     made = [row for row in store.rows(study, "iqms") if row["iqm_profile"] == profile and row["image_id"] in wanted]
-    facts: dict[str, object] = {"profile": profile, "images": len(usable)}
-    if n_null := sum(bool(row["reasons"]) for row in made):
-        facts["with_nulls"] = n_null
-    earlier = sum(bool(row["error"]) for row in made) - len(failed)
-    return Summary(
-        stage="iqm",
-        done=n_tried - len(failed),
-        unchanged=len(usable) - n_tried,
-        failed=failed,
-        facts=facts,
-        notes=[f"{earlier} images failed in an earlier run; try them again with --retry"] if earlier else [],
-        seconds=time.monotonic() - began,
-    )
+    n_null = sum(bool(row["reasons"]) for row in made)
+    facts = {"profile": profile} | ({"with_nulls": n_null} if n_null else {})
+    return stages.summary("iqm", usable=usable, n_tried=n_tried, failed=failed, made=made, began=began, facts=facts)

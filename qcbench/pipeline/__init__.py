@@ -20,7 +20,7 @@ from qcbench.pipeline.labelling import (
     write_config,
 )
 from qcbench.pipeline.measuring import iqm, iqm_of_files
-from qcbench.pipeline.modelling import evaluate, predict, report, split, train
+from qcbench.pipeline.modelling import evaluate, learning_curve, leave_one_out, predict, report, split, train
 from qcbench.pipeline.records import (
     records_diff,
     records_import,
@@ -64,6 +64,8 @@ __all__ = [
     "iqm_of_files",
     "label",
     "label_simulated",
+    "learning_curve",
+    "leave_one_out",
     "planted_faults",
     "predict",
     "preprocess",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qcbench import machine
 from qcbench.errors import UsageError
 from qcbench.jobs import Job
 from qcbench.pipeline.extras import StudyLike, extra
@@ -14,6 +15,9 @@ from qcbench.summary import Summary
 
 if TYPE_CHECKING:
     from qcbench.prepare.identity_findings import Checked
+
+#: Where images are spread over SLURM and nobody says over how many jobs.
+_SLURM_JOBS = 16
 
 
 def attributes(
@@ -35,19 +39,20 @@ def ingest(
     participants: str | Path | None = None,
     min_slices: int = 40,
     min_age: float = 18,
+    modalities: Sequence[str] = ("T1w",),
     workers: int | None = None,
     show_progress: bool = True,
 ) -> Summary:
     """Catalogue images and copy them into the study: table `images`, folder ``bids/``.
 
-    `source` is a folder of NIfTI files or a BIDS dataset; with the marked list `keep` and the `key` that makes
-    pseudonyms it is a DICOM folder or export.
+    `source` is a folder of NIfTI files or a BIDS dataset, of which the `modalities` (T1w, T2w, bold) are taken; with
+    the marked list `keep` and the `key` that makes pseudonyms it is a DICOM folder or export, and T1w alone.
     """
     taken = {"min_slices": min_slices, "min_age": min_age, "show_progress": show_progress}
     with extra("prepare"):
         from qcbench.prepare import intake, warehouse
     if keep is None and key is None and participants is None:
-        return warehouse.ingest(Study.of(study), Path(source), **taken)
+        return warehouse.ingest(Study.of(study), Path(source), modalities=modalities, **taken)
     if keep is None or key is None:
         raise UsageError("DICOM needs the marked list and the key: --keep LIST.csv --key FILE")
     return intake.ingest(
@@ -77,24 +82,35 @@ def preprocess(
     preset: str = "fast",
     workers: int | None = None,
     retry: bool = False,
+    dask: str | None = None,
+    slurm: bool | str = False,
     where: str | None = None,
-    slurm: str = "",
     show_progress: bool = True,
 ) -> Summary | Job:
-    """Align each image to the template and draw its three central slices: table `preprocessed`.
+    """Align each T1w image to the template and draw its three central slices: table `preprocessed`.
 
-    `workers` images are processed at a time (default: one a core). Images that failed before are
-    tried again with `retry`. With `where` ``local`` or ``slurm`` it returns a Job at once.
+    T2w and bold images are only drawn. `workers` images are processed at a time (default: one a core), here, or
+    spread over other machines: with `dask` over the workers of the scheduler at that address, with `slurm` (True,
+    or options of sbatch; default those of study.toml) over so many small jobs (default 16). Images that failed before
+    are tried again with `retry`. With `where` ``local`` or ``slurm`` it returns a Job at once: the whole verb runs
+    there, and with ``where="slurm"`` `slurm` are that one job's options.
     """
+    is_spread = where != "slurm" and slurm is not False
     if where:
-        asked = {"preset": preset, "workers": workers, "retry": retry}
-        return Job.start(study, "preprocess", asked, where=where, slurm=slurm)
+        asked = {"preset": preset, "workers": workers, "retry": retry, "dask": dask}
+        if is_spread:
+            asked |= {"slurm": True, "slurm_options": slurm if isinstance(slurm, str) else None}
+        return Job.start(study, "preprocess", asked, where=where, slurm=slurm if isinstance(slurm, str) else "")
     with extra("prepare"):
         from qcbench.prepare import t1linear
+    study = Study.of(study)
+    options = slurm if isinstance(slurm, str) else study.slurm
     return t1linear.preprocess(
-        Study.of(study),
+        study,
         preset=preset,
-        workers=workers or os.cpu_count() or 1,
+        workers=workers or (_SLURM_JOBS if is_spread else machine.usable_cores()),
+        dask=dask,
+        slurm=options if is_spread else None,
         retry=retry,
         show_progress=show_progress,
     )
@@ -123,7 +139,7 @@ def simulate(
         n=n,
         seed=seed,
         spacing=spacing,
-        workers=workers or os.cpu_count() or 1,
+        workers=workers or machine.usable_cores(),
         show_progress=show_progress,
     )
 

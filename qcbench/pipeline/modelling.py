@@ -10,11 +10,14 @@ from qcbench.study import Study
 from qcbench.summary import Summary
 
 
-def split(study: StudyLike, *, test_share: float = 0.1, folds: int = 5, seed: int = 0) -> Summary:
-    """Divide the participants into a test set and folds: table `splits`."""
+def split(study: StudyLike, *, test_share: float = 0.1, folds: int = 5, seed: int = 0, redraw: bool = False) -> Summary:
+    """Divide the participants into a test set and folds: table `splits`.
+
+    Who has a place keeps it when labels are added; with `redraw` all are drawn anew.
+    """
     with extra("learn"):
         from qcbench.learn import splits
-    return splits.split(Study.of(study), test_share=test_share, folds=folds, seed=seed)
+    return splits.split(Study.of(study), test_share=test_share, folds=folds, seed=seed, redraw=redraw)
 
 
 def train(
@@ -26,34 +29,92 @@ def train(
     folds: str | Sequence[int] = "all",
     spacing: int = 1,
     epochs: int | None = None,
+    learning_rate: float | None = None,
+    pretrain: str | None = None,
+    voxels: str = "uint8",
     seed: int = 0,
     device: str = "auto",
+    devices: int = 1,
+    nodes: int = 1,
+    deterministic: bool = False,
+    workers: int = 0,
     where: str | None = None,
     slurm: str = "",
     show_progress: bool = True,
 ) -> Summary | Job:
     """Fit one network a task and fold: folder ``runs/``. `spacing` is 1, 2 or 4 mm.
 
+    ``preset`` is paper-2022, better or quick; ``pretrain="simulated"`` begins with simulated copies; `devices` on each
+    of `nodes` share each batch; `workers` processes read volumes; `deterministic` gives the same bits each time.
     With `where` ``local`` or ``slurm`` it returns a Job at once; `slurm` holds options of sbatch. See `JobMonitor`.
     """
+    asked = {"task": task, "architecture": architecture, "preset": preset, "folds": folds, "spacing": spacing}
+    asked |= {"epochs": epochs, "learning_rate": learning_rate, "pretrain": pretrain, "voxels": voxels, "seed": seed}
+    asked |= {"device": device, "devices": devices, "nodes": nodes, "deterministic": deterministic, "workers": workers}
     if where:
-        asked = {"task": task, "architecture": architecture, "preset": preset, "folds": folds, "spacing": spacing}
-        more = {"epochs": epochs, "seed": seed, "device": device}
-        return Job.start(study, "train", {**asked, **more}, where=where, slurm=slurm)
+        return Job.start(study, "train", asked, where=where, slurm=slurm)
     with extra("learn"):
         from qcbench.learn import train as room
-    return room.train(
-        Study.of(study),
-        task=task,
-        architecture=architecture,
-        preset=preset,
-        folds=folds,
-        spacing=spacing,
-        epochs=epochs,
-        seed=seed,
-        device=device,
-        show_progress=show_progress,
-    )
+    return room.train(Study.of(study), show_progress=show_progress, **asked)
+
+
+def learning_curve(
+    study: StudyLike,
+    *,
+    task: str = "all",
+    sizes: Sequence[int] | None = None,
+    architecture: str = "conv5_fc3",
+    preset: str = "paper-2022",
+    folds: str | int | Sequence[int] = "all",
+    spacing: int = 1,
+    epochs: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    where: str | None = None,
+    slurm: str = "",
+    show_progress: bool = True,
+) -> Summary | Job:
+    """Fit on nested subsets of the labels, the test set the same: table `learning_curve`.
+
+    With `where` ``local`` or ``slurm`` it returns a Job at once.
+    """
+    asked = {"task": task, "architecture": architecture, "preset": preset, "folds": folds, "spacing": spacing}
+    asked |= {"epochs": epochs, "seed": seed, "device": device}
+    if where:
+        return Job.start(study, "learning-curve", {**asked, "sizes": sizes}, where=where, slurm=slurm)
+    with extra("learn"):
+        from qcbench.learn import learning_curve as room
+    return room.learning_curve(Study.of(study), sizes=sizes, show_progress=show_progress, **asked)
+
+
+def leave_one_out(
+    study: StudyLike,
+    *,
+    by: str = "hospital",
+    task: str = "all",
+    architecture: str = "conv5_fc3",
+    preset: str = "paper-2022",
+    folds: str | int | Sequence[int] = 0,
+    spacing: int = 1,
+    epochs: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    least_images: int = 20,
+    where: str | None = None,
+    slurm: str = "",
+    show_progress: bool = True,
+) -> Summary | Job:
+    """Fit without each hospital (manufacturer, model_name) and try it there; `evaluate` makes the metrics of it.
+
+    With `where` ``local`` or ``slurm`` it returns a Job at once.
+    """
+    asked = {"by": by, "task": task, "architecture": architecture, "preset": preset, "folds": folds}
+    asked |= {"spacing": spacing, "epochs": epochs, "seed": seed, "device": device, "least_images": least_images}
+    if where:
+        return Job.start(study, "leave-one-out", asked, where=where, slurm=slurm)
+    with extra("learn"):
+        from qcbench.learn import left_out
+    return left_out.leave_one_out(Study.of(study), show_progress=show_progress, **asked)
 
 
 def predict(
@@ -66,7 +127,7 @@ def predict(
     slurm: str = "",
     show_progress: bool = True,
 ) -> Summary | Job:
-    """Run the trained networks and the baseline over every image: table `predictions`.
+    """Run the trained networks over every image: table `predictions`; the baseline with ``forest_25``.
 
     With `where` ``local`` or ``slurm`` it returns a Job at once.
     """

@@ -6,12 +6,13 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qcbench import store
 from qcbench.errors import StudyError
-from qcbench.findings import Checkup
+from qcbench.findings import Checkup, ask
 from qcbench.pipeline.extras import StudyLike, extra
 from qcbench.study import Study
 from qcbench.summary import Summary
@@ -45,6 +46,10 @@ def doctor(study: StudyLike | None = None) -> Checkup:
             Study(folder)  # says what to do
         findings += keeping.examine(folder)
     findings += serving.examine()
+    if find_spec("ants"):  # last, for it takes the longest; not where images are only labelled
+        from qcbench.prepare import pace
+
+        findings += ask("images per hour", lambda: pace.examine(Study.of(study) if study is not None else None))
     return Checkup(findings=findings, seconds=time.monotonic() - began)
 
 

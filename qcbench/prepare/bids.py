@@ -64,6 +64,22 @@ _OTHER_SUFFIXES = frozenset(
     }
 )
 
+#: What a validator of derivatives cannot know, and why.
+_IGNORED = {
+    "**/*_desc-slices_*": "pictures that raters judge, and how they were drawn: BIDS knows no PNG of slices",
+    "/iqm": "image quality metrics in JSON as MRIQC writes it, with masks and pages: BIDS has no name for them",
+}
+#: The folder of suffixes that are not anatomical.
+_DATATYPES = {
+    **dict.fromkeys(("bold", "cbv", "sbref", "phase"), "func"),
+    "dwi": "dwi",
+    "pet": "pet",
+    **dict.fromkeys(("asl", "m0scan"), "perf"),
+    **dict.fromkeys(
+        ("phasediff", "phase1", "phase2", "magnitude", "magnitude1", "magnitude2", "fieldmap", "epi"), "fmap"
+    ),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Name:
@@ -87,9 +103,9 @@ class Name:
 
     @property
     def folder(self) -> str:
-        """Where an anatomical image of that name lies in its dataset, e.g. ``sub-01/ses-M00/anat``."""
+        """Where an image of that name lies in its dataset, e.g. ``sub-01/ses-M00/anat``."""
         session = f"ses-{self.entities['ses']}/" if "ses" in self.entities else ""
-        return f"sub-{self.entities['sub']}/{session}anat"
+        return f"sub-{self.entities['sub']}/{session}{_DATATYPES.get(self.suffix, 'anat')}"
 
 
 def stem(path: str | Path) -> str:
@@ -179,7 +195,17 @@ def write_description(dataset: Path, *, name: str, derivative: bool) -> None:
     if derivative:
         content["GeneratedBy"] = [{"Name": "qcbench", "Version": qcbench.__version__}]
         content["SourceDatasets"] = [{"URL": "../../bids"}]
+        content["DatasetLinks"] = {"raw": "../../bids"}  # what bids:raw: in sidecars means
     path, text = dataset / "dataset_description.json", to_json(content)
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        durable.write_text(path, text)
+
+
+def write_ignored(derivatives: Path) -> None:
+    """Write .bidsignore: what the BIDS standard has no name for, each with its reason."""
+    lines = [line for pattern, reason in _IGNORED.items() for line in (f"# {reason}", pattern)]
+    text = "\n".join(lines) + "\n"
+    path = derivatives / ".bidsignore"
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         durable.write_text(path, text)
 

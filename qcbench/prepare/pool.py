@@ -23,7 +23,7 @@ from qcbench.errors import UsageError
 from qcbench.imaging import crop, geometry, isolate, landmarks, screenshot, simulate, template
 from qcbench.imaging.heads import Head
 from qcbench.imaging.simulate import grades
-from qcbench.prepare import bids, draws, one_image, presets, t1linear
+from qcbench.prepare import bids, draws, limits, one_image, presets
 from qcbench.study import Study
 from qcbench.summary import Summary
 
@@ -64,29 +64,25 @@ def make_pool(
     todo = [image for image in plan if made.get(image["image_id"]) != _fingerprint(image)]
     rows = list(draws.batches(sources, todo))
     worker = partial(make_copies, study_folder=study.folder, spacing=spacing)
-    pool = executor or parallel.local_executor(min(workers, max(1, len(rows))))
     summary = Summary(stage="simulate", unchanged=len(plan) - len(todo))
-    try:
-        with (
-            parallel.progress("simulate", len(todo), show=show_progress) as advance,
-            # The catalogue is left last, so that it reaches the disk first: no row without its catalogue row.
-            store.collect(study, "preprocessed") as preprocessed,
-            store.collect(study, "images") as catalogue,
-        ):
-            for outcome in parallel.map_rows(worker, rows, pool, key="part"):
-                wanted = {image["image_id"] for image in rows[outcome["part"]]["images"]}
-                for catalogued, aligned in outcome.get("made", ()):
-                    catalogue.append(catalogued)
-                    preprocessed.append(aligned)
-                    wanted.discard(catalogued["image_id"])
-                    summary.done += 1
-                reasons = outcome.get("failed", {})
-                summary.failed.update({name: reasons.get(name, outcome["error"]) for name in sorted(wanted)})
-                for _ in rows[outcome["part"]]["images"]:
-                    advance()
-    finally:
-        if executor is None:
-            pool.shutdown(cancel_futures=True)
+    with (
+        parallel.pool(executor, workers, len(rows)) as pool,
+        parallel.progress("simulate", len(todo), show=show_progress) as advance,
+        # The catalogue is left last, so that it reaches the disk first: no row without its catalogue row.
+        store.collect(study, "preprocessed") as preprocessed,
+        store.collect(study, "images") as catalogue,
+    ):
+        for outcome in parallel.map_rows(worker, rows, pool, key="part"):
+            wanted = {image["image_id"] for image in rows[outcome["part"]]["images"]}
+            for catalogued, aligned in outcome.get("made", ()):
+                catalogue.append(catalogued)
+                preprocessed.append(aligned)
+                wanted.discard(catalogued["image_id"])
+                summary.done += 1
+            reasons = outcome.get("failed", {})
+            summary.failed.update({name: reasons.get(name, outcome["error"]) for name in sorted(wanted)})
+            for _ in rows[outcome["part"]]["images"]:
+                advance()
     summary.facts.update({"sources": len(sources), "spacing_mm": spacing, **_counts(study, plan)})
     summary.notes += _notes(study, sources, source)
     summary.seconds = time.monotonic() - began
@@ -113,12 +109,13 @@ def source_head(study: Study, image: dict, aligned: dict) -> Head:
     `image` and `aligned` are its rows of `images` and `preprocessed`. Native code runs in a process
     of its own. Raises ImageError for a file that cannot be read, WorkerError when that process dies.
     """
+    bounds = limits.of(aligned["preprocessing_preset"])
     data, affine, _, _ = isolate.call(
         one_image.corrected,
         study.absolute(image["bids_path"]),
         presets.by_name(aligned["preprocessing_preset"]),
-        timeout_s=t1linear.TIMEOUT_S,
-        memory_gb=t1linear.MEMORY_GB,
+        timeout_s=bounds.timeout_s,
+        memory_gb=bounds.most_gb,
     )
     sidecar = one_image.read_sidecar(study.absolute(aligned["volume_path"]))
     return landmarks.locate(images.Volume(data=data, affine=affine), np.array(sidecar["TemplateToScannerAffineRAS"]))
@@ -182,6 +179,7 @@ def _sidecar(row: dict, simulation: dict, spacing: int) -> dict:
         "Sources": [str(row["aligned"]["volume_path"])],
         "SpatialReference": template.NAME,
         "TemplateSha256": row["aligned"]["template_sha256"],
+        "SkullStripped": False,
         "Resolution": f"{spacing} mm isotropic",
         "PreprocessingPreset": row["aligned"]["preprocessing_preset"],
         "QcbenchSimulation": simulation,

@@ -1,23 +1,25 @@
-"""Every T1w image of a study laid over the template, and the picture that raters judge: the verb `preprocess`."""
+"""Every scan of a study made ready to be judged: the verb `preprocess`.
+
+T1w images are laid over the template and drawn; T2w and bold images are drawn as they lie (`slices`).
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from qcbench import parallel, store
+from qcbench import cluster, machine, parallel, stages, store
+from qcbench.errors import UsageError
 from qcbench.imaging import isolate
-from qcbench.prepare import bids, one_image, presets
+from qcbench.prepare import bids, limits, one_image, presets, slices
 from qcbench.study import Study
 from qcbench.summary import Summary
-
-#: A head takes ten seconds and 0.8 GB; these are for files that are not heads.
-TIMEOUT_S = 600.0
-MEMORY_GB = 10.0
 
 
 def preprocess(
@@ -26,13 +28,18 @@ def preprocess(
     preset: str = "fast",
     workers: int = 1,
     executor: Executor | None = None,
+    dask: str | None = None,
+    slurm: str | None = None,
     retry: bool = False,
     show_progress: bool = True,
 ) -> Summary:
     """Align every usable image of the catalogue and draw its slices: table `preprocessed`, derivatives/qcbench/.
 
-    Images that failed are rows with a reason; they are tried again with `retry`, or when their voxels have
-    changed. Raises UsageError for an unknown preset, StudyError without a catalogue.
+    `workers` images are worked on at a time, fewer where the memory is too small for as many: here; with `dask` (an
+    address) on the workers of that cluster, as many as it has; with `slurm` (options of sbatch, "" for none) on
+    machines that SLURM gives. Images that failed are rows with a reason; they are tried again with `retry`, or when
+    their voxels have changed. Raises UsageError for an unknown preset and for a cluster that cannot do it,
+    StudyError without a catalogue.
     """
     began = time.monotonic()
     study = Study.of(study)
@@ -40,27 +47,33 @@ def preprocess(
     usable = [row for row in store.require(study, "images", "ingest") if is_scan(row)]
     settled = {row["image_id"]: row for row in store.rows(study, "preprocessed")}
     todo = [row for row in usable if not _is_settled(row, settled.get(row["image_id"]), study, preset, retry)]
+    # The longest first, so that no worker is left alone with one; and who has loaded what aligns can draw as well.
+    todo.sort(key=lambda row: row["modality"] in slices.MODALITIES)
     bids.write_description(study.derivatives, name="T1w in MNI space and slices, by qcbench", derivative=True)
-    isolate.preload(one_image.__name__, "qcbench.imaging.warm")
-    pool = executor or parallel.local_executor(min(workers, max(1, len(todo))), threads=True)
-    worker = partial(preprocess_image, study_folder=study.folder, preset=preset)
-    failed = {}
-    try:
-        with (
-            parallel.progress("preprocess", len(todo), show=show_progress) as advance,
-            store.collect(study, "preprocessed") as table,
-        ):
-            sources = {row["image_id"]: row["voxels_sha256"] for row in todo}
-            for row in parallel.map_rows(worker, todo, pool):
-                source = sources[row["image_id"]]
-                table.append({"preprocessing_preset": preset, "source_voxels_sha256": source, **row})
-                if row["error"]:
-                    failed[row["image_id"]] = row["error"]
-                advance()
-    finally:
-        if executor is None:
-            pool.shutdown(cancel_futures=True)
-    return _summary(study, usable, len(todo), failed, began)
+    bids.write_ignored(study.derivatives)
+    fitting, note = workers, ""
+    if executor is None and dask is None and slurm is None and todo:
+        each_gb = limits.of(preset).need_gb
+        fitting, note = machine.workers_that_fit(
+            min(workers, len(todo)), each_gb=each_gb, available_gb=machine.available_memory_gb()
+        )
+    with _workers(study, len(todo), executor, dask, slurm, fitting, limits.of(preset)) as pool:
+        failed = stages.fill(
+            study,
+            "preprocessed",
+            todo,
+            partial(preprocess_image, study_folder=study.folder, preset=preset),
+            pool,
+            told=lambda row: {
+                "preprocessing_preset": _preset_of(row, preset),
+                "source_voxels_sha256": row["voxels_sha256"],
+            },
+            verb="preprocess",
+            show_progress=show_progress,
+        )
+    summary = _summary(study, usable, len(todo), failed, began)
+    summary.notes += [note] if note else []
+    return summary
 
 
 def preprocess_image(row: dict, *, study_folder: Path, preset: str) -> dict:
@@ -70,17 +83,17 @@ def preprocess_image(row: dict, *, study_folder: Path, preset: str) -> dict:
     """
     began = time.monotonic()
     study = Study(study_folder)
-    made = isolate.call(
-        one_image.align_and_draw,
-        study.absolute(row["bids_path"]),
-        study.derivatives,
-        presets.by_name(preset),
-        preset,
-        study.convention,
-        timeout_s=TIMEOUT_S,
-        memory_gb=MEMORY_GB,
-    )
-    paths = {name: study.relative(made.pop(name)) for name in ("volume_path", "screenshot_path")}
+    bounds = limits.of(preset)
+    path = study.absolute(row["bids_path"])
+    # Here and not once before: this may run in a worker on another machine, which has a server of its own.
+    if row["modality"] in slices.MODALITIES:
+        isolate.preload(slices.__name__)
+        work = (slices.draw, path, study.derivatives, row["modality"], study.convention)
+    else:
+        isolate.preload(one_image.__name__, "qcbench.imaging.warm")
+        work = (one_image.align_and_draw, path, study.derivatives, presets.by_name(preset), preset, study.convention)
+    made = isolate.call(*work, timeout_s=bounds.timeout_s, memory_gb=bounds.most_gb)
+    paths = {name: made[name] and study.relative(made[name]) for name in ("volume_path", "screenshot_path")}
     return {**made, **paths, "seconds": round(time.monotonic() - began, 3)}
 
 
@@ -89,32 +102,56 @@ def is_scan(row: dict) -> bool:
     return row["bids_path"] is not None and not (row["error"] or row["excluded_reason"])
 
 
+@contextmanager
+def _workers(
+    study: Study,
+    n_images: int,
+    executor: Executor | None,
+    dask: str | None,
+    slurm: str | None,
+    workers: int,
+    bounds: limits.Limits,
+) -> Iterator[Executor]:
+    """Yield what runs the images: the executor that was given, a cluster, or threads here that each watch a process."""
+    if sum(place is not None for place in (executor, dask, slurm)) > 1:
+        raise UsageError("an executor, dask and slurm exclude each other; give one of them")
+    if dask is not None and n_images:
+        place = cluster.dask_executor(dask, folder=study.folder)
+    elif slurm is not None and n_images:
+        logs = study.folder / "jobs" / "slurm"
+        memory_gb = bounds.need_gb + limits.WORKER_GB
+        place = cluster.slurm_executor(workers, memory_gb=memory_gb, folder=logs, options=slurm)
+    else:
+        place = parallel.pool(executor, workers, n_images, threads=True)
+    with place as pool:
+        yield pool
+
+
+def _preset_of(row: dict, preset: str) -> str:
+    """Return the preset that counts for an image: nothing is aligned of those that are only drawn."""
+    return slices.PRESET if row["modality"] in slices.MODALITIES else preset
+
+
 def _is_settled(row: dict, made: dict | None, study: Study, preset: str, retry: bool) -> bool:
     """Return whether an image needs nothing: made with this preset, of these voxels, and still there."""
-    if made is None or made["preprocessing_preset"] != preset:
+    if made is None or made["preprocessing_preset"] != _preset_of(row, preset):
         return False
     if made.get("source_voxels_sha256") != row["voxels_sha256"]:
         return False
     if made["error"]:
         return not retry
-    return all(study.absolute(made[name]).is_file() for name in ("volume_path", "screenshot_path"))
+    paths = [made[name] for name in ("volume_path", "screenshot_path") if made[name]]
+    return all(study.absolute(path).is_file() for path in paths)
 
 
 def _summary(study: Study, usable: list[dict], n_tried: int, failed: dict[str, str], began: float) -> Summary:
     wanted = {row["image_id"] for row in usable}
     made = [row for row in store.rows(study, "preprocessed") if row["image_id"] in wanted]
     scores = [row["alignment"] for row in made if row["alignment"] is not None]
-    facts: dict[str, object] = {"images": len(usable)}
+    facts: dict[str, object] = {}
     if scores:
         facts["alignment_median"] = round(float(np.median(scores)), 3)
         facts["alignment_below_0.5"] = int(np.sum(np.array(scores) < 0.5))
-    earlier = sum(bool(row["error"]) for row in made) - len(failed)
-    return Summary(
-        stage="preprocess",
-        done=n_tried - len(failed),
-        unchanged=len(usable) - n_tried,
-        failed=failed,
-        facts=facts,
-        notes=[f"{earlier} images failed in an earlier run; try them again with --retry"] if earlier else [],
-        seconds=time.monotonic() - began,
+    return stages.summary(
+        "preprocess", usable=usable, n_tried=n_tried, failed=failed, made=made, began=began, facts=facts
     )

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from qcbench import durable, images, parallel, store
 from qcbench.errors import ImageError, UsageError
+from qcbench.iqm_keys import MODALITIES
 from qcbench.prepare import arrivals, bids, headers
 from qcbench.study import Study
 from qcbench.summary import Summary
@@ -33,18 +34,19 @@ def ingest(
     *,
     min_slices: int = 40,
     min_age: float = 18,
+    modalities: Sequence[str] = ("T1w",),
     show_progress: bool = True,
 ) -> Summary:
-    """Catalogue the T1w images of `source` (a folder, a BIDS dataset or one file) and copy them into bids/.
+    """Catalogue the images of `source` (a folder, a BIDS dataset or one file) and copy them into bids/.
 
-    Images with fewer than `min_slices` slices, of people known to be younger than `min_age`, or
+    T1w images with fewer than `min_slices` slices, images of people known to be younger than `min_age`, or
     with the voxels of an image already there, get an `excluded_reason`; damaged files an `error`.
     Running again adds what is new and tries damaged files again if they have changed. Raises UsageError when
-    there is no NIfTI file.
+    there is no NIfTI file, and for a modality that is none of T1w, T2w, bold.
     """
     began = time.monotonic()
     study, source = Study.of(study), Path(source).absolute()
-    files, others = _t1w_files(source)
+    files, others = _files_of(source, _known(modalities))
     known = {row["source_path"]: row for row in store.rows(study, "images")}
     todo = [path for path in files if not _is_settled(path, known.get(_as_text(path)))]
     people = bids.read_participants(source) if source.is_dir() else {}
@@ -67,7 +69,8 @@ def ingest(
             advance()
     catalogue = store.rows(study, "images")
     bids.write_participants(study.bids, (row for row in catalogue if row["bids_path"]))
-    return _summary(new, catalogue, unchanged=len(files) - len(todo), others=others, began=began)
+    left_out = _left_out(others, modalities)
+    return _summary(new, catalogue, unchanged=len(files) - len(todo), left_out=left_out, began=began)
 
 
 def ingest_image(row: dict, *, bids_folder: Path, min_slices: int, min_age: float) -> dict:
@@ -87,10 +90,12 @@ def ingest_image(row: dict, *, bids_folder: Path, min_slices: int, min_age: floa
         return {**_NOTHING_KNOWN, **row, "error": f"BAD_SIDECAR: {error}"}
     row |= headers.columns(sidecar, participant)
     try:
-        row |= _voxel_columns(path)
+        row |= _voxel_columns(path, row["modality"])
     except ImageError as error:
         return {**row, "error": str(error), "file_md5": _md5_if_readable(path)}
-    row["excluded_reason"] = too_few_slices(row, min_slices) or too_young(row, min_age)
+    # Of other modalities thirty thick slices are usual.
+    few = too_few_slices(row, min_slices) if row["modality"] == "T1w" else None
+    row["excluded_reason"] = few or too_young(row, min_age)
     durable.write_bytes(target, path.read_bytes())
     durable.write_text(target.with_name(f"{row['image_id']}.json"), bids.to_json(headers.kept(sidecar)))
     return {**row, "bids_path": f"bids/{target.relative_to(bids_folder).as_posix()}"}
@@ -110,8 +115,14 @@ def slice_axis(shape: tuple[int, int, int], spacing_mm: tuple[float, float, floa
     return thickest[0] if len(thickest) == 1 else min(range(3), key=lambda axis: (shape[axis], axis))
 
 
-def _t1w_files(source: Path) -> tuple[list[Path], Counter]:
-    """Return the T1w files, sorted, and how many of each other kind there are."""
+def _known(modalities: Sequence[str]) -> Sequence[str]:
+    if not modalities or set(modalities) - set(MODALITIES):
+        raise UsageError(f"modalities are some of {', '.join(MODALITIES)}, got {', '.join(modalities) or 'none'}")
+    return modalities
+
+
+def _files_of(source: Path, modalities: Sequence[str]) -> tuple[list[Path], Counter]:
+    """Return the files of these modalities, sorted, and how many of each other kind there are."""
     if source.is_dir():
         found = sorted(path for path in _nifti_below(source) if not _is_hidden(path.relative_to(source)))
         if (source / "dataset_description.json").is_file():
@@ -124,8 +135,8 @@ def _t1w_files(source: Path) -> tuple[list[Path], Counter]:
             "for DICOM, give also the list of what to keep, made by: qcbench attributes."
         )
     kinds = {path: bids.parse(bids.stem(path)).suffix for path in found}
-    others = Counter(kind for kind in kinds.values() if kind != "T1w")
-    return [path for path in found if kinds[path] == "T1w"], others
+    others = Counter(kind for kind in kinds.values() if kind not in modalities)
+    return [path for path in found if kinds[path] in modalities], others
 
 
 def _as_text(path: Path) -> str:
@@ -187,17 +198,27 @@ def _named(files: list[Path], source: Path, known: dict[str, dict], people: dict
     return rows
 
 
-def _voxel_columns(path: Path) -> dict:
+def _voxel_columns(path: Path, modality: str) -> dict:
     images.check_gzip(path)
-    volume = images.load_volume(path)
-    spacing = volume.spacing_mm
+    volume = _loaded(path, modality)
+    spacing, shape = volume.spacing_mm, volume.data.shape[:3]
     return {
         "file_md5": images.file_md5(path),
         "voxels_sha256": images.voxels_sha256(volume),
-        "n_slices": volume.data.shape[slice_axis(volume.data.shape, spacing, volume.slice_axis)],
+        "n_slices": shape[slice_axis(shape, spacing, volume.slice_axis)],
         **{f"spacing_{axis}_mm": round(size, 4) for axis, size in zip("xyz", spacing, strict=True)},
         "n_not_finite": volume.n_not_finite,
     }
+
+
+def _loaded(path: Path, modality: str) -> images.Volume | images.Series:
+    """Return a volume, or the series that a bold image is."""
+    try:
+        return images.load_volume(path)
+    except ImageError as error:
+        if modality != "bold" or error.code != "NOT_3D":
+            raise
+    return images.load_series(path)
 
 
 def too_few_slices(row: dict, min_slices: int) -> str | None:
@@ -218,13 +239,17 @@ def _catalogued(row: dict) -> dict:
     return {key: value for key, value in row.items() if key not in ("folder", "participant")}
 
 
-def _summary(new: list[dict], catalogue: list[dict], *, unchanged: int, others: Counter, began: float) -> Summary:
+def _left_out(others: Counter, modalities: Sequence[str]) -> list[str]:
+    if not others:
+        return []
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
+    return [f"left out, being no {' or '.join(modalities)} by their names: {kinds}"]
+
+
+def _summary(new: list[dict], catalogue: list[dict], *, unchanged: int, left_out: list[str], began: float) -> Summary:
     failed = {row["image_id"]: row["error"] for row in new if row["error"]}
     excluded = sum(row["excluded_reason"] is not None for row in catalogue)
-    notes = []
-    if others:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
-        notes.append(f"left out, being no T1w by their names: {kinds}")
+    notes = list(left_out)
     earlier = sum(bool(row["error"]) for row in catalogue) - len(failed)
     if earlier:
         notes.append(f"{earlier} damaged files from earlier runs have not changed")

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
+from qcbench import machine
 from qcbench.findings import Finding, ask, ok, problem, warning
 from qcbench.widgets import serve
 
@@ -116,20 +117,6 @@ def memory(kernel_mb: float, available_mb: float) -> Finding:
     return ok("memory", found)
 
 
-def available_mb(meminfo: str, cgroup: Path) -> float:
-    """Return how much memory may still be taken: that of the machine, or less where a cgroup limits it."""
-    free_mb = int(re.search(r"MemAvailable:\s+(\d+) kB", meminfo).group(1)) / 1024
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        if (cgroup / limit).is_file() and (cgroup / used).is_file():
-            most = (cgroup / limit).read_text().strip()
-            if most != "max":
-                free_mb = min(free_mb, (int(most) - int((cgroup / used).read_text())) / 2**20)
-    return free_mb
-
-
 def browser(found: dict[str, str | None]) -> Finding:
     """Return which browsers this machine has; raters may well use one of another machine."""
     here = [path for path in found.values() if path]
@@ -170,8 +157,8 @@ def _offline() -> list[Finding]:
 def _memory_here() -> list[Finding]:
     if not _is_installed("anywidget", "ipykernel"):
         return []
-    free_mb = available_mb(Path("/proc/meminfo").read_text(), Path("/sys/fs/cgroup"))
-    return [memory(kernel_mb(), free_mb)]
+    free_gb = machine.available_memory_gb()
+    return [] if free_gb is None else [memory(kernel_mb(), 1024 * free_gb)]
 
 
 async def _rendered(folder: Path) -> str:

@@ -1,7 +1,8 @@
+import ants
 import numpy as np
 import pytest
 
-from qcbench.imaging import bias
+from qcbench.imaging import bias, geometry
 from tests.imaging.conftest import LAYOUTS, paint, world_of
 
 SHAPE, AFFINE = LAYOUTS["RAS"]
@@ -29,6 +30,21 @@ def test_the_head_keeps_its_brightness(shaded_head):
     corrected, _ = bias.correct(shaded, AFFINE, bias.BiasOptions())
     inside = head > 100
     assert np.log(corrected[inside]).mean() == pytest.approx(np.log(shaded[inside]).mean(), abs=0.1)
+
+
+def test_without_a_mask_and_on_all_voxels_the_field_is_that_of_n4_itself(shaded_head):
+    head, shaded, _ = shaded_head
+    coarse, affine = shaded[::2, ::2, ::2], AFFINE @ np.diag([2, 2, 2, 1])
+    options = bias.BiasOptions(
+        spacing_mm=None, in_head=False, shrink_factor=2, iterations=(10, 10), spline_distance_mm=200
+    )
+    corrected, strength = bias.correct(coarse, affine, options)
+    plain = ants.n4_bias_field_correction(
+        geometry.to_ants(coarse, affine), shrink_factor=2, convergence={"iters": [10, 10], "tol": 0}, spline_param=200
+    )
+    white = (head[::2, ::2, ::2] > 650) & (head[::2, ::2, ::2] < 900)
+    assert np.allclose(corrected[white], plain.numpy()[white], rtol=1e-4)
+    assert strength > 0
 
 
 def test_without_iterations_nothing_is_touched(shaded_head):

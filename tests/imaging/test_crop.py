@@ -36,6 +36,21 @@ def test_outside_the_field_of_view_there_is_nothing():
     assert cropped.sum() == 1000
 
 
+def test_cubes_fill_the_same_field_of_view():
+    fine = np.diag([0.5, 1.25, 1.0, 1.0])
+    fine[:3, 3] = [-10, 5, 2]
+    place = np.indices((40, 24, 20)).reshape(3, -1)
+    x_mm, y_mm, _ = fine[:3, :3] @ place + fine[:3, 3:]
+    data = (3 * x_mm - 2 * y_mm).reshape(40, 24, 20).astype(np.float32)
+    cubes, affine = crop.isotropic(data, fine)
+    assert cubes.shape == (20, 30, 20)
+    assert np.allclose(np.linalg.norm(affine[:3, :3], axis=0), 1)
+    inside = (slice(4, -4),) * 3
+    x_mm, y_mm, _ = affine[:3, :3] @ np.indices(cubes.shape).reshape(3, -1) + affine[:3, 3:]
+    expected = (3 * x_mm - 2 * y_mm).reshape(cubes.shape)
+    assert np.allclose(cubes[inside], expected[inside], atol=0.05)
+
+
 def test_whole_numbers_keep_a_thousand_steps_and_hot_voxels():
     volume = np.linspace(0, 1, 100_000, dtype=np.float32).reshape(100, 100, 10)
     volume[0, 0, 0] = 20.0

@@ -63,6 +63,15 @@ def test_an_ants_image_lies_where_the_array_lies():
     assert left_posterior_superior.tolist() == [-75, 117, -54]  # RAS (75, -117, -54)
 
 
+@pytest.mark.parametrize(("double", "pixeltype"), [(False, "float"), (True, "double")])
+def test_the_precision_of_an_ants_image_is_the_one_asked_for(double, pixeltype):
+    data = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    image = geometry.to_ants(data, np.eye(4), double=double)
+    assert image.pixeltype == pixeltype
+    assert np.array_equal(image.numpy(), data)
+    assert geometry.to_ants(data > 3, np.eye(4), double=double).pixeltype == "unsigned char"
+
+
 def test_a_transform_survives_the_way_to_itk_and_back():
     matrix = np.array([[0.9, 0.1, 0, 5], [-0.1, 0.8, 0.2, -7], [0, -0.2, 0.85, 11], [0, 0, 0, 1]])
     assert np.allclose(geometry.transform_from_itk(geometry.transform_to_itk(matrix), np.zeros(3)), matrix)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from qcbench.imaging import score, template
 
@@ -22,11 +23,51 @@ def test_the_template_on_itself_scores_high(coarse):
     assert found.alignment > 0.9
 
 
-def test_another_contrast_scores_lower_but_far_from_nothing(coarse):
+def test_another_contrast_in_its_place_scores_high(coarse):
     inverted = np.where(coarse.brain, 1.2 - coarse.t1, coarse.t1)
     found = score.score(inverted, coarse.affine, np.eye(4), coarse)
     assert found.correlation < 0
-    assert found.alignment > 0.3
+    assert found.likeness > 0.9
+    assert found.alignment > 0.75
+    assert found.doubts() == []
+
+
+@pytest.mark.parametrize("axis", ["x", "z"])
+def test_neither_contrast_saves_a_turned_head(coarse, axis):
+    centre = (coarse.affine @ [*np.argwhere(coarse.brain).mean(axis=0), 1])[:3]
+    turn = np.eye(4)
+    turn[:3, :3] = Rotation.from_euler(axis, 180, degrees=True).as_matrix()
+    turn[:3, 3] = centre - turn[:3, :3] @ centre
+    for contrast in (coarse.t1, np.where(coarse.brain, 1.2 - coarse.t1, coarse.t1)):
+        found = score.score(contrast, coarse.affine, turn, coarse)
+        assert found.alignment < score.LOW
+        assert f"alignment below {score.LOW}" in found.doubts()
+
+
+def test_a_header_known_to_be_turned_is_no_fault_of_the_alignment_but_is_told(coarse):
+    turn = np.eye(4)
+    turn[:3, :3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
+    as_written = np.linalg.inv(turn) @ coarse.affine
+    laid = np.linalg.inv(turn)
+    believed = score.score(coarse.t1, as_written, laid, coarse)
+    known = score.score(coarse.t1, as_written, laid, coarse, turn)
+    assert believed.alignment == pytest.approx(0.2 * known.alignment, abs=0.01)
+    assert known.alignment > 0.9
+    assert known.doubts() == ["the header is turned by 90 degrees"]
+
+
+def test_what_is_no_brain_and_what_lies_outside_is_said(coarse):
+    ball = np.linalg.norm(np.indices(coarse.t1.shape).T - np.array(coarse.t1.shape) / 2, axis=-1).T < 15
+    assert "no brain found" in score.score(ball.astype(np.float32), coarse.affine, np.eye(4), coarse).doubts()
+    part = coarse.t1[:, : coarse.t1.shape[1] // 3]
+    doubts = score.score(part, coarse.affine, np.eye(4), coarse).doubts()
+    assert "half of the brain or more lies outside the image" in doubts
+
+
+@pytest.mark.parametrize("values", [np.ones(50), np.zeros(50)])
+def test_a_constant_brain_is_like_nothing(values):
+    basis = np.linalg.qr(np.random.default_rng(0).standard_normal((50, 3)))[0]
+    assert score.likeness(values, basis) == 0
 
 
 def test_an_image_beside_the_template_scores_nothing(coarse):

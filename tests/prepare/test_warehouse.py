@@ -243,3 +243,33 @@ def test_a_file_name_that_is_no_unicode_is_a_row_and_the_others_go_through(study
     summary = warehouse.ingest(study, source, show_progress=False)
     assert (summary.done, len(summary.failed)) == (1, 1)
     assert any("xe9" in row["source_path"] for row in store.rows(study, "images") if row["error"])
+
+
+def test_other_modalities_are_taken_where_they_are_asked_for(study, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    rng = np.random.default_rng(0)
+    for name, shape in (
+        ("sub-1_T1w", (50, 50, 50)),
+        ("sub-1_T2w", (50, 50, 12)),
+        ("sub-1_task-rest_bold", (20, 20, 12, 5)),
+    ):
+        nib.save(
+            nib.Nifti1Image(rng.random(shape, np.float32), np.diag([2.0, 2.0, 4.0, 1.0])), source / f"{name}.nii.gz"
+        )
+    alone = ingest(study, source)
+    assert alone.facts["images"] == 1
+    assert alone.notes == ["left out, being no T1w by their names: 1 T2w, 1 bold"]
+    ingest(study, source, modalities=("T1w", "T2w", "bold"))
+    rows = {row["modality"]: row for row in store.rows(study, "images")}
+    assert {name: (row["n_slices"], row["excluded_reason"], row["error"]) for name, row in rows.items()} == {
+        "T1w": (50, None, None),
+        "T2w": (12, None, None),  # thirty thick slices are usual: few exclude a T1w alone
+        "bold": (12, None, None),
+    }
+    assert (study.folder / rows["bold"]["bids_path"]).is_file()
+
+
+def test_a_modality_that_is_none_is_bad_use(study, tmp_path):
+    with pytest.raises(UsageError, match="T1w, T2w, bold, got dwi"):
+        ingest(study, tmp_path, modalities=("dwi",))

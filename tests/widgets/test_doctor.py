@@ -113,13 +113,6 @@ def test_raters_fit_as_long_as_there_is_memory(kernel_mb, available_mb, state, w
     assert words in found.found
 
 
-@pytest.mark.parametrize(("limit", "expected_mb"), [("max", 2048), (str(600 * 2**20), 500), (str(2**62), 2048)])
-def test_a_container_has_the_memory_that_its_cgroup_leaves(tmp_path, limit, expected_mb):
-    (tmp_path / "memory.max").write_text(limit + "\n")
-    (tmp_path / "memory.current").write_text(str(100 * 2**20) + "\n")
-    assert doctor.available_mb("MemTotal: 1 kB\nMemAvailable:    2097152 kB\n", tmp_path) == expected_mb
-
-
 def test_the_memory_of_a_kernel_is_its_own_and_not_that_of_who_started_it():
     ballast = bytearray(400 * 2**20)
     ballast[::4096] = b"x" * len(ballast[::4096])
