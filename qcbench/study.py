@@ -31,7 +31,8 @@ class Study:
     `repeat_share` of the images are shown twice to a rater; `order_file` is the CSV file that
     gives the order of labelling, or None; `salt` goes into what stands for an image in a browser;
     `convention` is how slices are drawn; `open_volume` whether raters may scroll through the volume;
-    `slurm` are the options of sbatch for work that is spread over a cluster.
+    `slurm` are the options of sbatch for work that is spread over a cluster; `template_file` is the template of the
+    study, or None, and `template_name` what it is called when it is not the known one.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -63,6 +64,7 @@ class Study:
         self.open_volume = document.get("open_volume", False)
         if not isinstance(self.open_volume, bool):
             raise StudyError(f"{path}: open_volume must be true or false, got {self.open_volume!r}")
+        self.template_file, self.template_name = _template(document, path)
         self.slurm = document.get("slurm", "")
         if not isinstance(self.slurm, str):
             raise StudyError(f"{path}: slurm must be options of sbatch as one text, got {self.slurm!r}")
@@ -100,6 +102,10 @@ class Study:
             f"convention = {json.dumps(schema.CONVENTIONS[0])}",
             "# Whether raters may scroll through the whole volume (it is noted with the label when they do).",
             "open_volume = false",
+            "# The template that images are aligned to; without it nilearn's brain. Clinica's file is known, another",
+            "# one needs a name of letters and digits.",
+            '# template = "/data/mni_icbm152_t1_tal_nlin_sym_09c.nii"',
+            '# template_name = "OurHeads"',
             "# Keeps the ids of images out of raters' browsers. Do not change it while raters work.",
             f"salt = {json.dumps(secrets.token_hex(16))}",
         ]
@@ -220,3 +226,12 @@ def _own_protocol(folder: Path, source: str) -> str:
         durable.write_bytes(folder / "protocol" / picture, (Path(source).parent / picture).read_bytes())
     durable.write_bytes(folder / "protocol" / "protocol.toml", Path(source).read_bytes())
     return "protocol/protocol.toml"
+
+
+def _template(document: dict, path: Path) -> tuple[Path | None, str | None]:
+    """Return the file and the name of the study's own template; a relative path starts in the study folder."""
+    file, name = document.get("template"), document.get("template_name")
+    for entry, value in (("template", file), ("template_name", name)):
+        if value is not None and not isinstance(value, str):
+            raise StudyError(f"{path}: {entry} must be text, got {value!r}")
+    return (path.parent / file if file else None), name

@@ -64,9 +64,12 @@ def to_ants(data: np.ndarray, affine: np.ndarray, *, double: bool = False) -> an
     import ants
 
     origin, spacing, direction = to_itk(affine)
-    real = np.float64 if double else np.float32
-    dtype = np.uint8 if data.dtype in (np.uint8, np.bool_) else real
-    return ants.from_numpy(np.ascontiguousarray(data, dtype=dtype), origin=origin, spacing=spacing, direction=direction)
+    dtype = np.uint8 if data.dtype in (np.uint8, np.bool_) else np.float32
+    image = ants.from_numpy(
+        np.ascontiguousarray(data, dtype=dtype), origin=origin, spacing=spacing, direction=direction
+    )
+    # from_numpy makes floats of doubles.
+    return image.clone("double") if double and dtype is np.float32 else image
 
 
 def transform_from_itk(parameters: np.ndarray, centre: np.ndarray) -> np.ndarray:

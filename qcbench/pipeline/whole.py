@@ -47,8 +47,10 @@ def doctor(study: StudyLike | None = None) -> Checkup:
         findings += keeping.examine(folder)
     findings += serving.examine()
     if find_spec("ants"):  # last, for it takes the longest; not where images are only labelled
+        from qcbench.imaging import self_test
         from qcbench.prepare import pace
 
+        findings += ask("preprocessing", self_test.finding)
         findings += ask("images per hour", lambda: pace.examine(Study.of(study) if study is not None else None))
     return Checkup(findings=findings, seconds=time.monotonic() - began)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from qcbench import cluster, machine, parallel, stages, store
 from qcbench.errors import UsageError
-from qcbench.imaging import isolate
+from qcbench.imaging import isolate, self_test, whole_head
 from qcbench.prepare import bids, limits, one_image, presets, slices
 from qcbench.study import Study
 from qcbench.summary import Summary
@@ -39,7 +39,8 @@ def preprocess(
     address) on the workers of that cluster, as many as it has; with `slurm` (options of sbatch, "" for none) on
     machines that SLURM gives. Images that failed are rows with a reason; they are tried again with `retry`, or when
     their voxels have changed. Raises UsageError for an unknown preset and for a cluster that cannot do it,
-    StudyError without a catalogue.
+    StudyError without a catalogue, and ImageError or WorkerError before any image where the template is
+    not what it should be or its self-test fails.
     """
     began = time.monotonic()
     study = Study.of(study)
@@ -47,6 +48,11 @@ def preprocess(
     usable = [row for row in store.require(study, "images", "ingest") if is_scan(row)]
     settled = {row["image_id"]: row for row in store.rows(study, "preprocessed")}
     todo = [row for row in usable if not _is_settled(row, settled.get(row["image_id"]), study, preset, retry)]
+    if any(row["modality"] not in slices.MODALITIES for row in todo):
+        whole_head.choose(study.template_file, study.template_name)
+        # Before the self-test, whose process starts the server: all later ones are forked from it.
+        isolate.preload(one_image.__name__, slices.__name__, "qcbench.imaging.warm")
+        self_test.require()
     # The longest first, so that no worker is left alone with one; and who has loaded what aligns can draw as well.
     todo.sort(key=lambda row: row["modality"] in slices.MODALITIES)
     bids.write_description(study.derivatives, name="T1w in MNI space and slices, by qcbench", derivative=True)
@@ -86,13 +92,15 @@ def preprocess_image(row: dict, *, study_folder: Path, preset: str) -> dict:
     bounds = limits.of(preset)
     path = study.absolute(row["bids_path"])
     # Here and not once before: this may run in a worker on another machine, which has a server of its own.
+    options = {}
     if row["modality"] in slices.MODALITIES:
         isolate.preload(slices.__name__)
         work = (slices.draw, path, study.derivatives, row["modality"], study.convention)
     else:
         isolate.preload(one_image.__name__, "qcbench.imaging.warm")
         work = (one_image.align_and_draw, path, study.derivatives, presets.by_name(preset), preset, study.convention)
-    made = isolate.call(*work, timeout_s=bounds.timeout_s, memory_gb=bounds.most_gb)
+        options = {"template_file": study.template_file, "template_name": study.template_name}
+    made = isolate.call(*work, **options, timeout_s=bounds.timeout_s, memory_gb=bounds.most_gb)
     paths = {name: made[name] and study.relative(made[name]) for name in ("volume_path", "screenshot_path")}
     return {**made, **paths, "seconds": round(time.monotonic() - began, 3)}
 
