@@ -139,23 +139,21 @@ def save_png(path: Path, grey: np.ndarray) -> str:
     """Write an 8-bit grey picture (rows, columns) as PNG durably; return the file's sha256."""
     if grey.dtype != "uint8" or grey.ndim != 2:
         raise ImageError("BAD_DTYPE", f"{path.name}: a picture is 2D uint8, got {grey.ndim}D {grey.dtype}")
-    content = png_bytes(grey, smallest=True)
+    content = png_bytes(grey)
     durable.write_bytes(path, content)
     return hashlib.sha256(content).hexdigest()
 
 
-def png_bytes(grey: np.ndarray, *, mark: str = "", smallest: bool = False) -> bytes:
-    """Return an 8-bit grey picture as PNG; `mark` is written into its upper left corner.
-
-    The smallest file takes ten times as long as one that is made to be looked at once.
-    """
+def png_bytes(grey: np.ndarray, *, mark: str = "") -> bytes:
+    """Return an 8-bit grey picture as PNG; `mark` is written into its upper left corner."""
     from PIL import Image, ImageDraw, ImageFont
 
     picture = Image.fromarray(grey)
     if mark:
         ImageDraw.Draw(picture).text((6, 3), mark, fill=190, font=ImageFont.load_default(18))
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", **({"optimize": True} if smallest else {"compress_level": 1}))
+    # Run lengths alone: of scans that is as small as the most thorough search (2 % more), in a tenth of its time.
+    picture.save(buffer, format="PNG", compress_type=zlib.Z_RLE)
     return buffer.getvalue()
 
 

@@ -55,7 +55,7 @@ def _figure(panel: Panel) -> str:
     caption = f"<figcaption>{escape(panel.caption)}</figcaption>"
     if panel.picture is None:
         return f'<figure class="reason">{caption}</figure>'
-    encoded = base64.b64encode(images.png_bytes(panel.picture, smallest=True)).decode()
+    encoded = base64.b64encode(images.png_bytes(panel.picture)).decode()
     return f'<figure>{caption}<img alt="{escape(panel.caption)}" src="data:image/png;base64,{encoded}"></figure>'
 
 
