@@ -1,16 +1,11 @@
-"""What each section of the report says, from the splits to the provenance; see `sections`."""
+"""What each section of the report says of splits, metrics and predictions; see `sections`."""
 
 from __future__ import annotations
 
-import platform
-import re
-from importlib.metadata import version
-
 import pandas as pd
 
-import qcbench
 from qcbench.report import figures, results
-from qcbench.report.blocks import Block, FigureBlock, MissingBlock, Section, TableBlock, WarningBlock
+from qcbench.report.blocks import Block, FigureBlock, MissingBlock, Section, TableBlock, WarningBlock, file_name
 from qcbench.report.inputs import StudyTables
 from qcbench.study import Study
 
@@ -100,7 +95,7 @@ def _task_table(summary: pd.DataFrame, task: str) -> TableBlock:
     if further:
         notes.append(f"Further metrics, in metrics.csv: {', '.join(further)}.")
     return TableBlock(
-        name=f"metrics-{re.sub(r'[^A-Za-z0-9_-]', '-', task)}",  # becomes a file name
+        name=f"metrics-{file_name(task)}",
         caption=f"Task {task}: {positive}. Test set of {results.images_in_words(mine)} images, percent, higher is "
         f"better.{_simulated(mine)}",
         frame=results.metric_table(summary, task),
@@ -126,50 +121,3 @@ def predictions(study: Study, data: StudyTables) -> Section:
         formats={"Probability ≥ 0.5, %": ".1f"},
     )
     return Section(anchor="predictions", title=title, blocks=(table,))
-
-
-def provenance(study: Study, data: StudyTables) -> Section:
-    """Return the section on how the numbers were made: protocol, presets, hashes, versions, runs."""
-    frame = pd.DataFrame(provenance_rows(study, data), columns=["What", "Value", "Rows"]).astype({"Rows": "Int64"})
-    block = TableBlock(name="provenance", caption="How these numbers were made.", frame=frame, longest=200)
-    return Section(anchor="provenance", title="Provenance", blocks=(block,))
-
-
-def provenance_rows(study: Study, data: StudyTables) -> list[tuple[str, str, int | None]]:
-    """Return (what, value, rows it holds for): versions, protocol and hashes, presets, runs and their seeds."""
-    protocol = study.protocol
-    rows = [
-        ("qcbench", qcbench.__version__, None),
-        ("protocol of the study", f"{protocol.name}, version {protocol.version}, sha256 {protocol.sha256}", None),
-    ]
-    rows += _combinations(
-        "labels", data.labels, {"protocol": "protocol", "sha256": "protocol_sha256", "qcbench": "version"}
-    )
-    rows += _combinations(
-        "preprocessing",
-        data.preprocessed,
-        {"preset": "preprocessing_preset", "template": "template", "template sha256": "template_sha256"},
-    )
-    rows += _combinations("splits", data.splits, {"seed": "seed"})
-    runs = {"task": "task", "architecture": "architecture", "preset": "training_preset", "run": "run_id"}
-    rows += _combinations("metrics", data.metrics, runs)
-    runs = {"task": "task", "architecture": "architecture", "run": "run_id", "preprocessing": "preprocessing_preset"}
-    rows += _combinations("predictions", data.predictions, runs)
-    rows += [(f"config of run {run_id}", config, None) for run_id, config in data.run_configs.items()]
-    packages = ("numpy", "pandas", "scipy", "matplotlib")
-    drawn_with = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]
-    return [*rows, ("this report was drawn with", ", ".join(drawn_with), None)]
-
-
-def _combinations(what: str, frame: pd.DataFrame, columns: dict[str, str]) -> list[tuple[str, str, int]]:
-    """Return each combination of values that occurs, in words, and in how many rows."""
-    present = {words: column for words, column in columns.items() if column in frame.columns}
-    if not present or frame.empty:
-        return []
-    named = pd.DataFrame({words: frame[column].astype("string").fillna("none") for words, column in present.items()})
-    sizes = named.groupby(list(present), sort=True).size()
-    combinations = [key if isinstance(key, tuple) else (key,) for key in sizes.index]
-    return [
-        (what, ", ".join(f"{words} {value}" for words, value in zip(present, key, strict=True)), int(size))
-        for key, size in zip(combinations, sizes, strict=True)
-    ]

@@ -1,30 +1,31 @@
 """The report of a study: one HTML page that needs nothing else, with its tables and figures beside it.
 
-The page has no script, asks for nothing outside itself and carries no date of its making, so the
-same study gives the same bytes. Whatever comes from a table is escaped by jinja2.
+The page carries no date of its making, so the same study gives the same bytes.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-import numbers
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import jinja2
-import pandas as pd
-from markupsafe import Markup
-
 import qcbench
 from qcbench import durable
 from qcbench.errors import UsageError
 from qcbench.parallel import progress
-from qcbench.report import evidence, figures, relations, sections, tables
-from qcbench.report.blocks import FigureBlock, MissingBlock, Section, TableBlock, WarningBlock
+from qcbench.report import accounts, evidence, figures, performance, provenance, relations, sections, tables
+from qcbench.report.blocks import (
+    FigureBlock,
+    GalleryBlock,
+    MissingBlock,
+    Section,
+    TableBlock,
+    TextBlock,
+)
 from qcbench.report.inputs import StudyTables, read_tables
+from qcbench.report.page import render
 from qcbench.study import Study
 from qcbench.summary import Summary
 
@@ -34,6 +35,7 @@ SECTIONS = (
     sections.images,
     sections.preprocessing,
     sections.labels,
+    accounts.each_rater,
     sections.agreement,
     sections.consensus,
     relations.people,
@@ -42,19 +44,22 @@ SECTIONS = (
     evidence.splits,
     relations.architectures,
     evidence.metrics,
+    performance.learning_curves,
+    performance.calibration,
+    performance.mistakes,
+    performance.hospitals,
     relations.compared,
     evidence.predictions,
-    evidence.provenance,
+    accounts.in_words,
+    provenance.provenance,
 )
 #: What a study can be put beside.
 COMPARISONS = {"paper": relations.paper}
 _MANIFEST = "report-files.json"
-#: What reads as a number: 93.76 ± 0.57, 0.88 [0.80, 0.93], 5/6, 99.1 (4 of 5 folds), undefined.
-_NUMBER_LIKE = re.compile(r"(-?[\d,]+(\.\d+)?(e-?\d+)?( ?[±\[(/].*| to \d+)?|undefined.*)$")
 
 
 def report(study: Study | str | Path, *, compare: str | None = None, show_progress: bool = True) -> Summary:
-    """Write reports/report.html, and each of its tables as CSV and figures as PNG and SVG beside it.
+    """Write reports/report.html, and its tables as CSV and parquet and figures as PNG and SVG beside it.
 
     Nothing but these files is written. Sections whose tables are empty say which command makes
     them. Files that an earlier report wrote and this one has no content for are removed, so that no
@@ -73,8 +78,10 @@ def report(study: Study | str | Path, *, compare: str | None = None, show_progre
         for section in wanted:
             made.append(section(study, data))
             advance()
+        made = provenance.with_contents(made, data)
         files = dict(files_of(made))
-        page = render(head(study, data), made, files).encode()
+        sources = {section.anchor: provenance.made_from(section.anchor, data) for section in made}
+        page = render(head(study, data), made, files, sources=sources).encode()
         files["report.html"] = page
         n_written = _write(study, files)
         advance()
@@ -91,7 +98,7 @@ def report(study: Study | str | Path, *, compare: str | None = None, show_progre
         notes=[
             f"{section.title}: {block.what} Run: {block.command}"
             for section in made
-            for block in section.blocks
+            for block in section.all_blocks()
             if isinstance(block, MissingBlock)
         ],
         failed=_unreadable(made),
@@ -101,33 +108,9 @@ def report(study: Study | str | Path, *, compare: str | None = None, show_progre
 
 def _unreadable(made: list[Section]) -> dict[str, str]:
     """Return the images whose screenshot could not be shown, with the reason."""
-    blocks = [block for section in made for block in section.blocks if isinstance(block, FigureBlock)]
+    shown = (FigureBlock, GalleryBlock)
+    blocks = [block for section in made for block in section.all_blocks() if isinstance(block, shown)]
     return {image_id: reason for block in blocks for image_id, reason in block.unreadable.items()}
-
-
-def render(head: dict[str, object], made: list[Section], files: dict[str, bytes]) -> str:
-    """Return the page as HTML; `files` holds the figures' bytes by their names in the reports folder."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("qcbench.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.tests["table"] = lambda block: isinstance(block, TableBlock)
-    environment.tests["figure"] = lambda block: isinstance(block, FigureBlock)
-    environment.tests["missing"] = lambda block: isinstance(block, MissingBlock)
-    environment.tests["warning"] = lambda block: isinstance(block, WarningBlock)
-    style = environment.loader.get_source(environment, "style.css")[0]
-    return environment.get_template("report.html").render(
-        head=head,
-        sections=made,
-        style=Markup(style),  # noqa: S704  our own file, not a table's content
-        grid=grid,
-        caption=caption,
-        data_uri=lambda block: _data_uri(block, files),
-    )
 
 
 def head(study: Study, data: StudyTables) -> dict[str, object]:
@@ -157,77 +140,33 @@ def head(study: Study, data: StudyTables) -> dict[str, object]:
     }
 
 
-def simulated_sentence(data: StudyTables, *, with_names: bool = True) -> str:
-    """Return what is simulated in the study, in one line; an empty text when nothing is."""
+def simulated_sentence(data: StudyTables, *, in_detail: bool = True) -> str:
+    """Return what is simulated in the study, in one line; an empty text when nothing is.
+
+    Without detail it has neither names nor counts.
+    """
     if not data.is_simulated:
         return ""
     n_images, raters = len(data.simulated_images), data.simulated_raters
+    subject = [word for word, found in (("images", n_images), ("raters", raters)) if found]
+    title = " and ".join(f"simulated {word}" for word in subject) or "simulated labels or images"
+    sentence = f"{title.capitalize()}: the numbers say nothing about real scans."
     what = [f"{n_images} of {len(data.images)} images"] if n_images else []
-    what += [f"the raters {', '.join(raters)}" if with_names else "raters"] if raters else []
-    subject = " and ".join((["images"] if n_images else []) + (["raters"] if raters else []))
-    title = f"Simulated {subject.replace(' and ', ' and simulated ')}" if subject else "Simulated labels or images"
-    sentence = f"{title}: the numbers say nothing about real scans."
-    return f"{sentence} Simulated are {' and '.join(what)}." if what else sentence
+    what += [f"the raters {', '.join(raters)}"] if raters else []
+    return f"{sentence} Simulated are {' and '.join(what)}." if what and in_detail else sentence
 
 
-def caption(text: str) -> Markup:
-    """Return a caption with its first sentence, which says what is shown, set in bold; escaped.
-
-    >>> str(caption("Ages, <years>. Of all."))
-    '<strong>Ages, &lt;years&gt;.</strong> <span>Of all.</span>'
-    """
-    first, _, rest = text.partition(". ")
-    bold = Markup("<strong>{}</strong>").format(first + "." if rest else first)
-    return bold + Markup(" <span>{}</span>").format(rest) if rest else bold
-
-
-def grid(block: TableBlock) -> dict[str, object]:
-    """Return a table as the page shows it: headings, rows of (text, class), and how many are left out."""
-    columns = [_shown_column(block.frame[name], block.formats.get(name)) for name in block.frame.columns]
-    rows = list(zip(*(column[: block.longest] for column in columns), strict=True))
-    kinds = [_kind(column) for column in columns]
-    return {
-        "headings": list(zip(block.frame.columns, kinds, strict=True)),
-        "rows": [list(zip(row, kinds, strict=True)) for row in rows],
-        "left_out": max(len(block.frame) - block.longest, 0),
-    }
-
-
-def _shown_column(values: pd.Series, form: str | None) -> list[str]:
-    return [_shown(value, form) for value in values.astype(object)]
-
-
-def _shown(value: object, form: str | None) -> str:
-    if value is None or pd.isna(value):
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, numbers.Integral):
-        return f"{value:,}"
-    if isinstance(value, numbers.Real):
-        return format(value, form or ".3g")
-    return str(value)
-
-
-def _kind(column: list[str]) -> str:
-    """Return "number" for a column of numbers, which is set flush right, or "text"."""
-    filled = [text for text in column if text]
-    return "number" if filled and all(_NUMBER_LIKE.match(text) for text in filled) else "text"
-
-
-def _data_uri(block: FigureBlock, files: dict[str, bytes]) -> str:
-    suffix, kind = ("png", "image/png") if block.photographic else ("svg", "image/svg+xml")
-    content = base64.b64encode(files[f"figures/{block.name}.{suffix}"]).decode()
-    return f"data:{kind};base64,{content}"
-
-
-def files_of(made: list[Section]) -> Iterator[tuple[str, bytes]]:
-    """Yield the name below the reports folder and the bytes of each table and figure."""
+def files_of(made: list[Section], *, with_parquet: bool = True) -> Iterator[tuple[str, bytes]]:
+    """Yield the name below the reports folder and the bytes of each table, figure and text."""
     for section in made:
-        for block in section.blocks:
+        for block in section.all_blocks():
             if isinstance(block, TableBlock):
                 plain = tables.without_formulas(block.frame)
                 yield f"tables/{block.name}.csv", plain.to_csv(index=False, lineterminator="\n").encode()
+                if with_parquet:
+                    yield f"tables/{block.name}.parquet", tables.to_parquet(block.frame)
+            elif isinstance(block, TextBlock):
+                yield f"texts/{block.name}.txt", f"{block.text}\n".encode()
             elif isinstance(block, FigureBlock):
                 yield f"figures/{block.name}.png", figures.to_png(block.figure)
                 yield f"figures/{block.name}.svg", figures.to_svg(block.figure)
@@ -261,4 +200,6 @@ def _earlier(manifest: Path) -> set[str]:
         return set()
     if not isinstance(names, list):
         return set()
-    return {name for name in names if isinstance(name, str) and re.fullmatch(r"(tables|figures)/[^/]+\.\w+", name)}
+    return {
+        name for name in names if isinstance(name, str) and re.fullmatch(r"(tables|figures|texts)/[^/]+\.\w+", name)
+    }

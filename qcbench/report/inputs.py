@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,19 @@ import pandas as pd
 from qcbench import schema, store
 from qcbench.study import Study
 
+#: The tables that are read whole.
+_TABLES = (
+    "images",
+    "preprocessed",
+    "sample",
+    "consensus",
+    "agreement",
+    "open_reviews",
+    "splits",
+    "metrics",
+    "predictions",
+    "learning_curve",
+)
 _PANDAS = {"string": "string", "int64": "Int64", "float64": "float64", "bool": "boolean"}
 
 
@@ -20,6 +34,7 @@ class StudyTables:
 
     `run_configs` holds the text of each run's config.json by the run's name: how it was fitted.
     `architectures` holds one architecture.json by the name and input size of its network.
+    `fingerprints` holds the sha256 of each table's file, of the labels that of all their segments.
     """
 
     images: pd.DataFrame
@@ -31,8 +46,11 @@ class StudyTables:
     splits: pd.DataFrame
     metrics: pd.DataFrame
     predictions: pd.DataFrame
+    sample: pd.DataFrame
+    learning_curve: pd.DataFrame
     run_configs: dict[str, str] = field(default_factory=dict)
     architectures: dict[str, dict] = field(default_factory=dict)
+    fingerprints: dict[str, str] = field(default_factory=dict)
 
     @property
     def simulated_images(self) -> pd.DataFrame:
@@ -47,7 +65,7 @@ class StudyTables:
     @property
     def is_simulated(self) -> bool:
         """Whether anything simulated can have reached a number of the report."""
-        flags = (self.consensus["simulated"], self.metrics["simulated"])
+        flags = (frame["simulated"] for frame in (self.consensus, self.metrics, self.learning_curve))
         return bool(
             len(self.simulated_images) or self.simulated_raters or any(flag.fillna(value=False).any() for flag in flags)
         )
@@ -58,14 +76,30 @@ def read_tables(study: Study) -> StudyTables:
 
     Raises TableError when a table or a segment of labels is damaged.
     """
-    names = [
-        entry.name for entry in fields(StudyTables) if entry.name not in ("labels", "run_configs", "architectures")
-    ]
     raters = dict.fromkeys((*study.raters, *study.consensus_raters))
     labels = to_frame(store.labels(study, raters), schema.LABELS)
     configs = {path.parent.name: _on_one_line(path) for path in sorted(study.runs.glob("*/config.json"))}
-    frames = {name: store.frame(study, name) for name in names}
-    return StudyTables(labels=labels, run_configs=configs, architectures=_architectures(study), **frames)
+    return StudyTables(
+        labels=labels,
+        run_configs=configs,
+        architectures=_architectures(study),
+        fingerprints=_fingerprints(study),
+        **{name: store.frame(study, name) for name in _TABLES},
+    )
+
+
+def _fingerprints(study: Study) -> dict[str, str]:
+    paths = {name: [study.table_path(name)] for name in _TABLES}
+    paths["labels"] = sorted((study.folder / "labels").rglob("seg-*.parquet"))
+    found = {}
+    for name, files in paths.items():
+        present = [path for path in files if path.is_file()]
+        if present:
+            digest = hashlib.sha256()
+            for path in present:
+                digest.update(path.read_bytes())
+            found[name] = digest.hexdigest()
+    return found
 
 
 def _architectures(study: Study) -> dict[str, dict]:

@@ -35,7 +35,8 @@ _DATE = re.compile(
 _PICTURE = re.compile(r"<(?:img|svg|canvas|object|embed|iframe)\b|data:image", re.IGNORECASE)
 #: Headings of whole numbers that count nobody.
 _NO_COUNTS = re.compile(
-    r"tier|fold|tesla|strength|degrees|parameters|output|layer|value(s)?$|p\b|%|kappa|icc|alpha|agreement|balanced",
+    r"^table$|^published$|^this study$|^difference$|tier|fold|tesla|strength|degrees|parameters|output|layer|value(s)?$"
+    r"|p\b|%|kappa|icc|alpha|agreement|balanced",
     re.IGNORECASE,
 )
 #: Shorter texts occur by chance.
@@ -47,20 +48,25 @@ def leaks(files: Mapping[str, bytes], study: Study, data: StudyTables, *, thresh
     # What the protocol says of every study says nothing of anybody in this one.
     harmless = json.dumps(study.protocol.for_display(), ensure_ascii=False).lower()
     secrets = {secret: what for secret, what in _secrets(study, data) if secret not in harmless}
-    searched = [(re.compile(rf"(?<![\w-]){re.escape(secret)}(?![\w-])"), what) for secret, what in secrets.items()]
     found = []
     for name, content in sorted(files.items()):
         text = content.decode("utf-8", "replace")
         page = _Page(text) if name.endswith(".html") else None
         plain = " ".join(page.texts) if page else text
         lowered = plain.lower()
-        found += [f"{name}: {what}" for pattern, what in searched if pattern.search(lowered)]
+        found += [f"{name}: {what}" for secret, what in secrets.items() if _names(secret, lowered)]
         found += [f"{name}: a date" for _ in _DATE.finditer(plain)][:1]
         if page and _PICTURE.search(re.sub(r'<link rel="icon"[^>]*>', "", text)):
             found.append(f"{name}: a picture")
         rows = page.tables if page else [list(csv.reader(io.StringIO(text)))]
         found += [f"{name}: {place}" for table in rows for place in _small_counts(table, threshold)]
     return found
+
+
+def _names(secret: str, text: str) -> bool:
+    """Return whether a text has the secret, and not as a part of a longer word."""
+    # Most are nowhere: looking for them plainly first makes a large study fifty times faster.
+    return secret in text and bool(re.search(rf"(?<![\w-]){re.escape(secret)}(?![\w-])", text))
 
 
 def _secrets(study: Study, data: StudyTables) -> Iterator[tuple[str, str]]:

@@ -57,6 +57,13 @@ def _read_grey(study: Study, relative: str | None, longest_px: int) -> np.ndarra
     return np.asarray(grey)
 
 
+def to_jpeg(picture: Picture) -> bytes:
+    """Return a picture that could be read as a small JPEG for a page. Same picture, same bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture.grey).save(buffer, format="JPEG", quality=78, optimize=True)
+    return buffer.getvalue()
+
+
 def choose_examples(candidates: pd.DataFrame, *, n: int) -> pd.DataFrame:
     """Return at most `n` rows, of as many participants as possible, the same ones each time.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
-from qcbench.report import associations, comparisons, results
-from qcbench.report.blocks import Block, MissingBlock, Section, TableBlock
+from qcbench.report import associations, comparisons, figures, results
+from qcbench.report.blocks import Block, FigureBlock, FoldedBlock, MissingBlock, Section, TableBlock, file_name
 from qcbench.report.inputs import StudyTables
 from qcbench.report.tables import class_of
 from qcbench.schema import TASKS
@@ -117,23 +119,38 @@ def architectures(study: Study, data: StudyTables) -> Section:
     if not data.architectures:
         missing = MissingBlock(what="No network is fitted yet.", command="qcbench train STUDY")
         return Section(anchor="networks", title=title, blocks=(missing,))
-    blocks = [
-        TableBlock(
-            name=f"layers-{name}",
-            caption=f"Layers of {name} for volumes of {' x '.join(map(str, found['shape']))} voxels (Table S2): "
+    blocks: list[Block] = []
+    for name, found in data.architectures.items():
+        frame = layers(found)
+        size = " x ".join(map(str, found["shape"]))
+        blocks.append(
+            FigureBlock(
+                name=f"network-{file_name(name)}",
+                caption=f"{found['name']} for volumes of {size} voxels (Figure 3). A slab is as high as its grid "
+                "(square root) and as wide as its channels (logarithm); below it the operations and their parameters. "
+                "Branches that run beside each other are in one slab, whose size is that of the last of them.",
+                alt=f"{name}: {len(frame)} layers, {found['parameters']} parameters; the table below lists them",
+                figure=figures.architecture(found),
+            )
+        )
+        table = TableBlock(
+            name=f"layers-{file_name(name)}",
+            caption=f"Layers of {name} for volumes of {size} voxels (Table S2): "
             f"{found['parameters']:,} parameters. What leaves each layer, channels first.",
-            frame=pd.DataFrame(
-                [
-                    (row["layer"], row["kind"], " x ".join(map(str, row["output_shape"])), row["parameters"])
-                    for row in found["layers"]
-                ],
-                columns=["Layer", "Kind", "Output", "Parameters"],
-            ),
+            frame=frame,
             longest=80,
         )
-        for name, found in data.architectures.items()
-    ]
+        blocks.append(FoldedBlock(words=f"Layers of {name}: {len(frame)} (Table S2)", blocks=(table,)))
     return Section(anchor="networks", title=title, blocks=tuple(blocks))
+
+
+def layers(document: Mapping[str, object]) -> pd.DataFrame:
+    """Return Table S2: the layers of an architecture.json, what leaves each, and their parameters."""
+    rows = [
+        (row["layer"], row["kind"], " x ".join(map(str, row["output_shape"])), row["parameters"])
+        for row in document["layers"]
+    ]
+    return pd.DataFrame(rows, columns=["Layer", "Kind", "Output", "Parameters"])
 
 
 def compared(study: Study, data: StudyTables) -> Section:

@@ -5,6 +5,8 @@ DataFrames in, DataFrames out, as in `qcbench.report.tables`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from qcbench.report.tables import CLASSES, class_of
@@ -222,6 +224,8 @@ def images_in_words(summary: pd.DataFrame) -> str:
 def _role(architecture: str) -> str:
     if architecture == ANNOTATORS:
         return "mean of the raters, each against the consensus"
+    if architecture.endswith("-ensemble"):
+        return "mean probability of all folds"
     return "baseline without a network" if is_baseline(architecture) else "network"
 
 
@@ -255,6 +259,15 @@ def tasks_of(frame: pd.DataFrame) -> list[str]:
     """Return the tasks of a table, the published ones first and in their order."""
     found = set(frame["task"].dropna())
     return [*(task for task in TASKS if task in found), *sorted(found - set(TASKS))]
+
+
+def in_headings(names: Iterable[str]) -> dict[str, str]:
+    """Return each column's name with the heading that people read.
+
+    >>> in_headings(["true_positives"])
+    {'true_positives': 'True positives'}
+    """
+    return {name: name.replace("_", " ").capitalize() for name in names}
 
 
 def prediction_counts(predictions: pd.DataFrame) -> pd.DataFrame:

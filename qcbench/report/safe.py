@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,17 +10,30 @@ import pandas as pd
 
 from qcbench import durable
 from qcbench.errors import QcbenchError, UsageError
-from qcbench.report import associations, comparisons, html, relations, results, tables
-from qcbench.report.blocks import Block, Section, TableBlock
+from qcbench.report import comparisons, html, page, relations, results
+from qcbench.report.blocks import Block, Section, TableBlock, file_name
 from qcbench.report.inputs import StudyTables, read_tables
-from qcbench.report.leaks import leaks, raters_of
-from qcbench.report.suppression import HIDDEN, THRESHOLD, Sum, down_columns, hide_small, within_rows
-from qcbench.schema import GRADED
+from qcbench.report.leaks import leaks
+from qcbench.report.linked import hidden_tables
+from qcbench.report.suppression import HIDDEN, THRESHOLD
+from qcbench.schema import TASKS
 from qcbench.study import Study
 from qcbench.summary import Summary
 
-_GRADES = [tuple(f"{name} {grade}" for grade in (0, 1, 2)) for name in GRADED]
-_RANGE = re.compile(r" \[[^]]*\]")
+#: What each table of counts is called on the page, and how its floats are shown.
+_CAPTIONS: dict[str, tuple[str, dict[str, str]]] = {
+    "workflow": ("Images and participants at each step.", {}),
+    "images": ("Images by manufacturer, model and field strength (Table 1).", {"Field strength, T": "g"}),
+    "agreement": ("Agreement per characteristic (Table 3).", {}),
+    "classes": ("Images per class, gadolinium and grade (Table S1).", {"% of all": ".1f"}),
+    "people": ("Images by manufacturer, field strength, sex and age of each class (Table 4).", {}),
+    "grades-together": (
+        "Severe grades that go together: of the images with one, how many have the other.",
+        {"%": ".0f"},
+    ),
+    "dicom-gadolinium": ("DICOM words against what raters saw of gadolinium.", {"Value": ".4g"}),
+    "splits": ("Participants and images of each set.", {}),
+}
 
 
 def report_that_may_leave(
@@ -54,8 +66,8 @@ def made(
         for anchor, title, blocks in _sections(study, data, threshold, compare)
         if blocks
     ]
-    files = dict(html.files_of(sections))
-    files["report.html"] = html.render(_head(study, data, threshold), sections, files).encode()
+    files = dict(html.files_of(sections, with_parquet=False))
+    files["report.html"] = page.render(_head(study, data, threshold), sections, files).encode()
     found = leaks(files, study, data, threshold=threshold)
     if found:
         raise QcbenchError(
@@ -75,184 +87,93 @@ def _head(study: Study, data: StudyTables, threshold: int) -> dict[str, object]:
             "Hidden": f"counts under {threshold}, and those that would tell them",
         },
         "counts": {},
-        "simulated": html.simulated_sentence(data, with_names=False),
+        "simulated": html.simulated_sentence(data, in_detail=False),
     }
 
 
 def _sections(
     study: Study, data: StudyTables, threshold: int, compare: str | None
 ) -> Iterator[tuple[str, str, list[Block]]]:
+    counts = hidden_tables(study, data, threshold)
+
+    def blocks(*names: str) -> list[Block]:
+        return [_count_block(name, counts[name]) for name in names if name in counts]
+
     yield "protocol", "Protocol", list(relations.protocol(study, data).blocks)
-    yield "workflow", "Workflow", _workflow(study, data, threshold)
-    yield "images", "Images", _images(data, threshold)
-    yield "agreement", "Agreement between raters", _agreement(study, data, threshold)
-    if len(data.consensus):
-        yield "consensus", "Consensus", _classes(data, threshold)
-        yield "people", "Classes, scanners and people", _people(data, threshold)
-        yield "together", "What goes together", _together(data, threshold)
-    if len(data.splits):
-        yield "splits", "Test set and folds", _splits(data, threshold)
-    yield (
-        "networks",
-        "Networks",
-        [block for block in relations.architectures(study, data).blocks if isinstance(block, TableBlock)],
-    )
-    if (data.metrics["set"] == "test").any():
-        yield "metrics", "Metrics on the test set", _metrics(data, threshold)
+    yield "workflow", "Workflow", blocks("workflow")
+    yield "images", "Images", blocks("images")
+    yield "agreement", "Agreement between raters", blocks("agreement")
+    yield "consensus", "Consensus", blocks("classes")
+    yield "people", "Classes, scanners and people", blocks("people")
+    yield "together", "What goes together", blocks("grades-together", "dicom-gadolinium")
+    yield "splits", "Test set and folds", blocks("splits")
+    yield "networks", "Networks", _networks(data)
+    enough = _with_enough(data, threshold)
+    if (enough["set"] == "test").any():
+        yield "metrics", "Metrics on the test set", _metrics(enough)
     if compare == "paper" and len(data.consensus) >= threshold:
-        yield "paper", "Beside the paper", _beside_the_paper(data, threshold)
+        yield "paper", "Beside the paper", [_beside_the_paper(data, enough, counts, threshold)]
 
 
-def _workflow(study: Study, data: StudyTables, threshold: int) -> list[Block]:
-    if data.images.empty:
-        return []
-    steps = tables.workflow(
-        data.images,
-        data.preprocessed,
-        data.labels,
-        data.consensus,
-        data.open_reviews,
-        data.splits,
-        raters=study.consensus_raters,
-    ).drop(columns="Kind")
-    place = {step: number for number, step in enumerate(steps["Step"])}
-    ends = ("unreadable", "excluded", "preprocessing failed", "waiting for preprocessing", "preprocessed")
-    sums = [Sum((place["in the catalogue"], "Images"), tuple((place[step], "Images") for step in ends))]
-    parts = [place["in cross-validation"], place["in the test set"]]
-    if steps["Images"].iloc[parts].sum() == steps["Images"].iloc[place["with a consensus"]]:
-        sums.append(Sum((place["with a consensus"], "Images"), tuple((part, "Images") for part in parts)))
-    frame = hide_small(steps, ["Images", "Participants"], sums, threshold=threshold, follows={"Participants": "Images"})
-    return [TableBlock(name="workflow", caption="Images and participants at each step.", frame=frame)]
-
-
-def _images(data: StudyTables, threshold: int) -> list[Block]:
-    if data.images.empty:
-        return []
-    frame = tables.demographics(tables.usable(data.images))
-    sexes = frame.pop("F/M").str.split("/", expand=True).astype(int)
-    frame = frame.assign(F=sexes[0], M=sexes[1])
-    ages = "Age, years: mean ± sd [range]"
-    frame = frame.rename(columns={ages: "Age, years: mean ± sd"})
-    frame["Age, years: mean ± sd"] = frame["Age, years: mean ± sd"].map(_without_range)
-    counts = ["Images", "Participants", "of which simulated", "Age not stated", "Sex not stated", "F", "M"]
-    last = len(frame) - 1
-    sums = [*down_columns(range(last), counts, last), *within_rows(frame, ("F", "M", "Sex not stated"), "Images")]
-    shown = hide_small(frame, counts, sums, threshold=threshold, follows={"Age, years: mean ± sd": "Images"})
-    caption = "Images by manufacturer, model and field strength (Table 1)."
-    return [TableBlock(name="images", caption=caption, frame=shown, formats={"Field strength, T": "g"}, total_row=True)]
-
-
-def _without_range(text: str) -> str:
-    # The lowest and the highest age are those of two people.
-    return _RANGE.sub("", text)
-
-
-def _agreement(study: Study, data: StudyTables, threshold: int) -> list[Block]:
-    found = data.agreement[data.agreement["n"] >= threshold]
-    if found.empty:
-        return []
-    # Also those who are no longer raters of the study have names.
-    everybody = dict.fromkeys([*study.all_raters, *sorted(raters_of(data))])
-    names = {rater: f"rater {number}" for number, rater in enumerate(everybody, 1)} | {"consensus": "consensus"}
-
-    def unnamed(raters: str) -> str:
-        parts = [part.partition(" (") for part in raters.split(",")]
-        return ",".join(f"{names[name]}{gap}{rest}" for name, gap, rest in parts)
-
-    frame = tables.agreement_table(found.assign(raters=found["raters"].map(unnamed)))
-    return [TableBlock(name="agreement", caption="Agreement per characteristic (Table 3).", frame=frame)]
-
-
-def _classes(data: StudyTables, threshold: int) -> list[Block]:
-    grades = [column for columns in _GRADES for column in columns]
-    frame = results.class_counts(data.consensus)
-    last = len(frame) - 1
-    graded = range(1, last)  # row 0 is SR, which has no grades
-    sums = [*down_columns(range(last), ["Images"], last), *down_columns(graded, grades, last)]
-    for columns in _GRADES:
-        sums += [Sum((row, "Images"), tuple((row, column) for column in columns)) for row in graded]
-        # All but the rejected have a grade: so the grades of all would tell the rejected.
-        sums.append(Sum((last, "Images"), ((0, "Images"), *((last, column) for column in columns))))
-    shown = hide_small(frame, ["Images", *grades], sums, threshold=threshold, follows={"% of all": "Images"})
-    caption = "Images per class, gadolinium and grade (Table S1)."
-    return [TableBlock(name="classes", caption=caption, frame=shown, formats={"% of all": ".1f"}, total_row=True)]
-
-
-def _people(data: StudyTables, threshold: int) -> list[Block]:
-    frame = associations.people_by_class(data.images, data.consensus)
-    is_age = frame["Value"].str.startswith("mean")
-    ages, counts = frame[is_age], frame[~is_age].reset_index(drop=True)
-    columns = [*tables.CLASSES, "all"]
-    sums = within_rows(counts, tables.CLASSES, "all")
-    for attribute in counts["Attribute"].unique():
-        rows = [int(row) for row in counts.index[counts["Attribute"] == attribute]]
-        if attribute not in ("Images", "Age, years"):
-            sums += [Sum((0, name), tuple((row, name) for row in rows)) for name in columns]
-    shown = hide_small(counts, columns, sums, threshold=threshold)
-    few = {name: shown[name].iloc[0] == HIDDEN for name in columns}
-    ages = ages.assign(Value="mean ± sd")
-    for name in (*tables.CLASSES, "all"):
-        ages[name] = HIDDEN if few[name] else ages[name].map(_without_range)
-    whole = pd.concat([shown, ages], ignore_index=True)
-    caption = "Images by manufacturer, field strength, sex and age of each class (Table 4)."
-    return [TableBlock(name="people", caption=caption, frame=whole)]
-
-
-def _together(data: StudyTables, threshold: int) -> list[Block]:
-    frame = associations.grades_together(data.consensus)
-    shown = hide_small(frame, ["Images", "of"], threshold=threshold, follows={"%": "Images"})
-    shown.loc[shown["of"].map(lambda cell: isinstance(cell, str)), "%"] = HIDDEN
-    caption = "Severe grades that go together: of the images with one, how many have the other."
-    blocks: list[Block] = [TableBlock(name="grades-together", caption=caption, frame=shown, formats={"%": ".0f"})]
-    if data.images["dicom_gadolinium"].notna().any():
-        found = associations.dicom_words(data.images, data.consensus)
-        is_hidden = found["Value"][:4].between(1, threshold - 1).any()
-        whole = found.astype(object).copy()
-        if is_hidden:
-            whole["Value"] = HIDDEN
-        caption = "DICOM words against what raters saw of gadolinium."
-        blocks.append(TableBlock(name="dicom-gadolinium", caption=caption, frame=whole, formats={"Value": ".4g"}))
-    return blocks
-
-
-def _splits(data: StudyTables, threshold: int) -> list[Block]:
-    frame = results.split_counts(data.splits, data.consensus)
-    classes = (*tables.CLASSES, "no consensus")
-    columns, last = ["Participants", "Images", *classes], len(frame) - 1
-    sums = [*down_columns(range(last), columns, last), *within_rows(frame, classes, "Images")]
-    shown = hide_small(frame, columns, sums, threshold=threshold)
-    caption = "Participants and images of each set."
-    return [TableBlock(name="splits", caption=caption, frame=shown, total_row=True)]
-
-
-def _metrics(data: StudyTables, threshold: int) -> list[Block]:
-    summary = results.metric_summary(data.metrics)
-    enough = results.without_single_raters(summary[summary["n_lowest"] >= threshold])
-    return [
-        TableBlock(
-            name=f"metrics-{task}",
-            caption=f"Task {task}: {results.TASK_TITLES.get(task, task)}. In percent, higher is better.",
-            frame=results.metric_table(enough, task),
-        )
-        for task in results.tasks_of(enough)
-    ]
-
-
-def _beside_the_paper(data: StudyTables, threshold: int) -> list[Block]:
-    frame = comparisons.beside_the_paper(
-        data.agreement[data.agreement["n"] >= threshold], data.consensus, data.metrics[data.metrics["n"] >= threshold]
+def _count_block(name: str, frame: pd.DataFrame) -> TableBlock:
+    caption, formats = _CAPTIONS[name]
+    return TableBlock(
+        name=name, caption=caption, frame=frame, formats=formats, total_row=name in ("images", "classes", "splits")
     )
-    counts = results.class_counts(data.consensus)
-    small = counts.loc[counts["Images"].between(1, threshold - 1), ["Class", "Gadolinium"]]
-    if len(small):  # shares of all would tell the counts that are hidden
-        frame = frame[frame["Table"] != "S1"]
-    formats = dict.fromkeys(("Published", "This study", "Difference"), ".1f")
+
+
+def _networks(data: StudyTables) -> list[Block]:
     return [
         TableBlock(
-            name="beside-the-paper",
-            caption="Bottani et al. 2022 and this study.",
-            frame=frame,
-            formats=formats,
-            longest=100,
+            name=f"layers-{file_name(name)}",
+            caption=f"Layers of {name} (Table S2). What leaves each layer, channels first.",
+            frame=relations.layers(found),
+            longest=80,
         )
+        for name, found in data.architectures.items()
     ]
+
+
+def _with_enough(data: StudyTables, threshold: int) -> pd.DataFrame:
+    """Return the metrics of evaluations that rest on enough images: of each class of the test set, where it is known.
+
+    A sensitivity on three images would tell what became of each of them.
+    """
+    test = set(data.splits.loc[data.splits["set"] == "test", "image_id"])
+    few = set()
+    for task in TASKS if len(data.consensus) else ():
+        truth = comparisons.labels_of_task(data.consensus, task)
+        tested = truth[truth.index.isin(test)]
+        n_positive = int(tested.sum())
+        if 0 < n_positive < threshold or 0 < len(tested) - n_positive < threshold:
+            few.add(task)
+    metrics = data.metrics
+    return metrics[(metrics["n"] >= threshold) & ~metrics["task"].isin(few)]
+
+
+def _metrics(metrics: pd.DataFrame) -> list[Block]:
+    summary = results.without_single_raters(results.metric_summary(metrics))
+    return [
+        TableBlock(
+            name=f"metrics-{file_name(task)}",
+            caption=f"Task {task}: {results.TASK_TITLES.get(task, task)}. In percent, higher is better.",
+            frame=results.metric_table(summary, task),
+        )
+        for task in results.tasks_of(summary)
+    ]
+
+
+def _beside_the_paper(
+    data: StudyTables, metrics: pd.DataFrame, counts: dict[str, pd.DataFrame], threshold: int
+) -> TableBlock:
+    agreement = data.agreement[data.agreement["n"] >= threshold]
+    frame = comparisons.beside_the_paper(agreement, data.consensus, metrics)
+    if (counts["classes"]["Images"] == HIDDEN).any():  # shares of all would tell what is hidden
+        frame = frame[frame["Table"] != "S1"]
+    return TableBlock(
+        name="beside-the-paper",
+        caption="Bottani et al. 2022 and this study.",
+        frame=frame,
+        formats=dict.fromkeys(("Published", "This study", "Difference"), ".1f"),
+        longest=100,
+    )

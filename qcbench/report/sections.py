@@ -10,7 +10,7 @@ import pandas as pd
 
 from qcbench import store
 from qcbench.report import figures, results, tables
-from qcbench.report.blocks import Block, FigureBlock, MissingBlock, Section, TableBlock, WarningBlock
+from qcbench.report.blocks import Block, FigureBlock, FoldedBlock, MissingBlock, Section, TableBlock, WarningBlock
 from qcbench.report.inputs import StudyTables
 from qcbench.report.pictures import Picture, choose_examples, read_picture
 from qcbench.report.statistics import gadolinium_by_tier
@@ -31,7 +31,9 @@ def workflow(study: Study, data: StudyTables) -> Section:
         data.open_reviews,
         data.splits,
         raters=study.consensus_raters,
+        drawn=data.sample["image_id"],
     )
+    classes = tables.class_of(data.consensus).value_counts()
     return Section(
         anchor="workflow",
         title="Workflow",
@@ -42,9 +44,10 @@ def workflow(study: Study, data: StudyTables) -> Section:
         blocks=(
             FigureBlock(
                 name="workflow",
-                caption="Images at each step. Pale bars are images that stop or wait there.",
+                caption="From the images found to training and test set (Figure 2). Grey boxes are images that stop or "
+                "wait there.",
                 alt="; ".join(f"{step.Step}: {step.Images}" for step in steps.itertuples()),
-                figure=figures.workflow_bars(steps),
+                figure=figures.flow(steps, tables.left_out(data.images), classes.to_dict()),
             ),
             TableBlock(name="workflow", caption="Images and participants at each step.", frame=steps),
         ),
@@ -89,8 +92,14 @@ def preprocessing(study: Study, data: StudyTables) -> Section:
     paragraphs = () if len(failures) else ("No image failed.",)
     if len(failures):
         blocks.append(
-            TableBlock(name="preprocessing-failures", caption="Images whose preprocessing failed.", frame=failures)
+            TableBlock(
+                name="preprocessing-failure-reasons",
+                caption="Why preprocessing failed. The part of each reason before its first colon.",
+                frame=tables.failure_reasons(data.preprocessed),
+            )
         )
+        whole = TableBlock(name="preprocessing-failures", caption="Images whose preprocessing failed.", frame=failures)
+        blocks.append(FoldedBlock(words=f"Images whose preprocessing failed: {len(failures)}", blocks=(whole,)))
     worst = tables.lowest_alignments(data.preprocessed)
     if len(worst):
         blocks.append(_lowest_alignments(study, worst))
@@ -128,7 +137,8 @@ def labels(study: Study, data: StudyTables) -> Section:
     ]
     comments = tables.comments(data.labels)
     if len(comments):
-        blocks.append(TableBlock(name="comments", caption="Comments, in the raters' own words.", frame=comments))
+        table = TableBlock(name="comments", caption="Comments, in the raters' own words.", frame=comments)
+        blocks.append(FoldedBlock(words=f"Comments: {len(comments)}", blocks=(table,)))
     silent = sorted(set(study.raters) - set(data.labels["rater"]))
     paragraphs = ("Raters who still label should not see this page: it shows what others noted.",)
     if silent:

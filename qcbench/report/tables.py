@@ -6,6 +6,7 @@ with units. Numbers stay numbers, so that a CSV made from them can be computed w
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
@@ -52,16 +53,22 @@ def workflow(
     splits: pd.DataFrame,
     *,
     raters: Sequence[str],
+    drawn: Iterable[str] = (),
 ) -> pd.DataFrame:
     """Return how many images and participants reach each step, and where the others stop.
 
     Of the catalogue each image is counted once: unreadable, excluded, failed, waiting for
-    preprocessing, or preprocessed. `raters` are those whose labels make the consensus.
+    preprocessing, or preprocessed. `raters` are those whose labels make the consensus; `drawn` are the
+    images of the sample that is labelled, all where there is none.
     """
     candidates = usable(images)["image_id"]
     failed = set(preprocessed.loc[preprocessed["error"].notna(), "image_id"])
     done = set(preprocessed.loc[preprocessed["error"].isna(), "image_id"])
     n_raters = labels[labels["rater"].isin(raters)].groupby("image_id")["rater"].nunique()
+    by_all = set(n_raters.index[n_raters >= len(raters)])
+    drawn = set(drawn)
+    not_labelled = sorted(done - by_all)
+    not_drawn = [image_id for image_id in not_labelled if drawn and image_id not in drawn]
     steps = [
         ("in the catalogue", "", images["image_id"]),
         ("unreadable", "left out", images.loc[images["error"].notna(), "image_id"]),
@@ -69,20 +76,22 @@ def workflow(
         ("preprocessing failed", "left out", candidates[candidates.isin(failed)]),
         ("waiting for preprocessing", "waiting", candidates[~candidates.isin(failed | done)]),
         ("preprocessed", "", candidates[candidates.isin(done)]),
+        ("not drawn for labelling", "left out", not_drawn),
+        ("waiting for labels", "waiting", sorted(set(not_labelled) - set(not_drawn))),
         ("labelled by any rater", "", labels["image_id"]),
-        ("labelled by all consensus raters", "", n_raters.index[n_raters >= len(raters)]),
+        ("labelled by all consensus raters", "", sorted(by_all)),
         ("waiting for a joint review", "waiting", open_reviews["image_id"]),
         ("with a consensus", "", consensus["image_id"]),
         ("in cross-validation", "", splits.loc[splits["set"] == "cv", "image_id"]),
         ("in the test set", "", splits.loc[splits["set"] == "test", "image_id"]),
     ]
     participant = images.set_index("image_id")["participant_id"]
-    rows = [(step, _counted(ids), participant.reindex(pd.unique(ids)).nunique(), kind) for step, kind, ids in steps]
+    rows = [
+        (step, len(set(ids)), participant.reindex(list(dict.fromkeys(ids))).nunique(), kind)
+        for step, kind, ids in steps
+        if step != "not drawn for labelling" or drawn
+    ]
     return pd.DataFrame(rows, columns=["Step", "Images", "Participants", "Kind"])
-
-
-def _counted(ids: Iterable[str]) -> int:
-    return len(set(ids))
 
 
 def demographics(images: pd.DataFrame) -> pd.DataFrame:
@@ -142,6 +151,13 @@ def preprocessing_failures(preprocessed: pd.DataFrame) -> pd.DataFrame:
     """Return the images whose preprocessing failed, with the reason."""
     failed = preprocessed[preprocessed["error"].notna()].sort_values("image_id", ignore_index=True)
     return failed[["image_id", "error"]].set_axis(["Image", "Reason"], axis=1)
+
+
+def failure_reasons(preprocessed: pd.DataFrame) -> pd.DataFrame:
+    """Return why preprocessing failed, with counts, the most frequent first; details after the colon are left out."""
+    reasons = preprocessed["error"].dropna().str.partition(":")[0]
+    counts = reasons.groupby(reasons).size().rename("Images").rename_axis("Reason").reset_index()
+    return counts.sort_values(["Images", "Reason"], ascending=[False, True], ignore_index=True)
 
 
 def lowest_alignments(preprocessed: pd.DataFrame, *, n: int = 9) -> pd.DataFrame:
@@ -227,6 +243,18 @@ def in_words(name: str) -> str:
     'straight reject'
     """
     return name.replace("_", " ")
+
+
+def to_parquet(frame: pd.DataFrame) -> bytes:
+    """Return a table as a parquet file; a column of numbers and words becomes one of words. Same table, same bytes."""
+    plain = frame.copy()
+    for name in plain.columns:
+        values = plain[name].dropna()
+        if plain[name].dtype == object and len({str if isinstance(value, str) else float for value in values}) > 1:
+            plain[name] = plain[name].map(lambda value: None if pd.isna(value) else str(value))
+    buffer = io.BytesIO()
+    plain.to_parquet(buffer, index=False)
+    return buffer.getvalue()
 
 
 def without_formulas(frame: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,6 @@ import pytest
 from qcbench import store
 from qcbench.errors import UsageError
 from qcbench.report import figures, html
-from qcbench.report.blocks import TableBlock
 from qcbench.report.html import report
 from qcbench.report.inputs import read_tables
 from qcbench.study import Study
@@ -22,6 +21,7 @@ ANCHORS = [
     "images",
     "preprocessing",
     "labels",
+    "raters",
     "agreement",
     "consensus",
     "people",
@@ -30,8 +30,13 @@ ANCHORS = [
     "splits",
     "networks",
     "metrics",
+    "learning",
+    "calibration",
+    "mistakes",
+    "hospitals",
     "compared",
     "predictions",
+    "methods",
     "provenance",
 ]
 EVIL = '<script>alert("x")</script>'
@@ -83,7 +88,7 @@ def digests(folder):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Leave out drawing and saving, which takes most of the time: for tests of everything else."""
-    for name in ("contact_sheet", "nested_rings", "fold_dots", "workflow_bars"):
+    for name in figures.__all__:
         monkeypatch.setattr(figures, name, lambda *_: None)
     for name in ("to_png", "to_svg"):
         monkeypatch.setattr(figures, name, lambda _: b"a picture")
@@ -99,7 +104,7 @@ def test_every_section_is_there_in_order(reported):
     _, _, page = reported
     assert [value for tag, name, value in page.attributes if (tag, name) == ("section", "id")] == ANCHORS
     links = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
-    assert links == [f"#{anchor}" for anchor in ANCHORS]
+    assert links == ["#content", *(f"#{anchor}" for anchor in ANCHORS)]
 
 
 def test_the_head_has_the_counts_to_the_number(reported):
@@ -180,6 +185,11 @@ def test_an_empty_study_says_which_command_makes_what(study):
         "together": "qcbench consensus STUDY",
         "networks": "qcbench train STUDY",
         "compared": "qcbench predict STUDY",
+        "raters": "qcbench label STUDY --rater NAME",
+        "learning": "qcbench learning-curve STUDY",
+        "calibration": "qcbench predict STUDY",
+        "mistakes": "qcbench predict STUDY",
+        "hospitals": "qcbench leave-one-out STUDY",
         "examples": "qcbench consensus STUDY",
         "splits": "qcbench split STUDY",
         "metrics": "qcbench evaluate STUDY",
@@ -234,7 +244,8 @@ def test_what_comes_from_tables_is_escaped(tmp_path, filled_once, evil_rows):
         assert ESCAPED in section, anchor
     # The name of a task is part of a file's name: "../" must not lead out of the reports.
     new = {path for path in study.folder.rglob("*") if path.is_file()} - before
-    assert all(path.parent in (study.reports, study.reports / "tables", study.reports / "figures") for path in new)
+    folders = {study.reports, *(study.reports / name for name in ("tables", "figures", "texts"))}
+    assert all(path.parent in folders for path in new)
 
 
 def test_it_says_how_many_consensus_rows_a_revised_label_has_made_stale(filled, undrawn):
@@ -299,23 +310,6 @@ def test_simulated_metrics_are_called_so_in_their_captions(filled, undrawn):
     assert "the numbers say nothing about real scans" in page.text["head"]
 
 
-def test_a_long_table_is_cut_on_the_page_and_whole_in_the_csv():
-    block = TableBlock(name="x", caption="x", frame=pd.DataFrame({"n": range(70)}))
-    shown = html.grid(block)
-    assert (len(shown["rows"]), shown["left_out"]) == (60, 10)
-
-
-def test_numbers_are_flush_right_and_words_left():
-    frame = pd.DataFrame(
-        {"a": [1200, None], "b": ["0.59 [0.10, 1.00]", None], "c": ["1.5 T scanner", "x"], "d": [0.12345, 2]}
-    )
-    block = TableBlock(name="x", caption="x", frame=frame.astype({"a": "Int64"}), formats={"d": ".2f"})
-    shown = html.grid(block)
-    assert shown["headings"] == [("a", "number"), ("b", "number"), ("c", "text"), ("d", "number")]
-    assert [text for text, _ in shown["rows"][0]] == ["1,200", "0.59 [0.10, 1.00]", "1.5 T scanner", "0.12"]
-    assert shown["rows"][1][0] == ("", "number")
-
-
 @pytest.mark.browser
 def test_a_browser_shows_it_without_asking_for_anything(reported, chromium):
     study, _, _ = reported
@@ -330,7 +324,7 @@ def test_a_browser_shows_it_without_asking_for_anything(reported, chromium):
     page.close()
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     assert said == []  # no refused request, no error
-    assert pictures == [True] * 5
+    assert pictures == [True] * 6
     assert wide
     assert len(headings) == len(ANCHORS)
 

@@ -1,3 +1,5 @@
+import hashlib
+
 import pandas as pd
 
 from qcbench import schema
@@ -33,3 +35,10 @@ def test_rows_get_nullable_dtypes_even_when_there_are_none():
         "string",
     ]
     assert isinstance(frame, pd.DataFrame)
+
+
+def test_each_table_has_the_fingerprint_of_its_file(filled_once):
+    found = read_tables(filled_once).fingerprints
+    assert found["splits"] == hashlib.sha256(filled_once.table_path("splits").read_bytes()).hexdigest()
+    assert "labels" in found
+    assert "learning_curve" not in found  # was not made

@@ -1,10 +1,12 @@
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from qcbench import images
-from qcbench.report.pictures import choose_examples, read_picture
+from qcbench.report.pictures import Picture, choose_examples, read_picture, to_jpeg
 
 
 def candidates(*pairs):
@@ -46,3 +48,12 @@ def test_a_screenshot_that_cannot_be_read_is_a_picture_with_an_error(study, path
     picture = read_picture(study, {"image_id": "x", "screenshot_path": path})
     assert picture.grey is None
     assert picture.error
+
+
+def test_a_picture_for_a_page_is_a_small_jpeg_of_the_same_size():
+    grey = np.tile(np.arange(0, 240, dtype=np.uint8), (80, 1))
+    content = to_jpeg(Picture(image_id="a", caption="a", grey=grey))
+    with Image.open(io.BytesIO(content)) as again:
+        assert (again.format, again.size) == ("JPEG", (240, 80))
+        assert abs(np.asarray(again).astype(int) - grey).max() < 12
+    assert len(content) < grey.size / 2

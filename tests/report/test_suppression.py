@@ -30,7 +30,7 @@ def test_small_counts_are_hidden_and_with_them_what_tells_them(values, shown):
 def test_a_total_is_a_cell_like_others():
     frame = pd.DataFrame({"F": [4, 30], "M": [0, 31], "Images": [4, 61], "Age": ["50", "60"]})
     sums = within_rows(frame, ["F", "M"], "Images")
-    shown = hide_small(frame, ["F", "M", "Images"], sums, follows={"Age": "Images"})
+    shown = hide_small(frame, ["F", "M", "Images"], sums, follows={"Age": ("Images",)})
     assert shown.iloc[0].tolist() == [HIDDEN, 0, HIDDEN, HIDDEN]
     assert shown.iloc[1].tolist() == [30, 31, 61, "60"]
 

@@ -1,3 +1,5 @@
+import io
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ def data(filled_once):
     return read_tables(filled_once)
 
 
-def steps_of(data):
+def steps_of(data, **options):
     steps = tables.workflow(
         data.images,
         data.preprocessed,
@@ -22,6 +24,7 @@ def steps_of(data):
         data.open_reviews,
         data.splits,
         raters=["alice", "bob"],
+        **options,
     )
     return steps.set_index("Step")
 
@@ -34,6 +37,7 @@ def test_the_workflow_counts_each_step(data):
         "preprocessing failed": 1,
         "waiting for preprocessing": 1,
         "preprocessed": 8,
+        "waiting for labels": 1,
         "labelled by any rater": 8,
         "labelled by all consensus raters": 7,
         "waiting for a joint review": 1,
@@ -47,6 +51,11 @@ def test_the_workflow_counts_participants_once(data):
     participants = steps_of(data)["Participants"]
     assert participants["in the catalogue"] == 11
     assert participants["with a consensus"] == 5
+
+
+def test_images_that_were_not_drawn_do_not_wait_for_labels(data):
+    steps = steps_of(data, drawn=["sub-05_T1w", "sub-06_T1w"])["Images"]
+    assert (steps["not drawn for labelling"], steps["waiting for labels"]) == (1, 0)
 
 
 @settings(max_examples=12, deadline=None)  # an example takes 0.1 s
@@ -154,3 +163,17 @@ def test_percent_agreement_has_one_decimal():
 def test_the_class_is_the_tier_unless_rejected():
     rows = [{"image_id": "a", "straight_reject": True}, {"image_id": "b", "straight_reject": False, "tier": 2}]
     assert tables.class_of(to_frame(rows, schema.CONSENSUS)).tolist() == ["SR", "tier 2"]
+
+
+def test_reasons_of_failed_preprocessing_are_counted_without_their_details():
+    failed = pd.DataFrame({"error": ["TIMEOUT: 600 s", "TIMEOUT: 601 s", None, "CRASHED"]})
+    assert tables.failure_reasons(failed).to_numpy().tolist() == [["TIMEOUT", 2], ["CRASHED", 1]]
+
+
+def test_a_parquet_file_holds_the_numbers_and_mixed_columns_as_words():
+    frame = pd.DataFrame({"n": pd.array([1, None], dtype="Int64"), "mixed": [3, "2 of 5"], "share": [0.1, 0.2]})
+    again = pd.read_parquet(io.BytesIO(tables.to_parquet(frame)))
+    assert again["mixed"].tolist() == ["3", "2 of 5"]
+    assert again["share"].tolist() == [0.1, 0.2]
+    assert again["n"].isna().tolist() == [False, True]
+    assert tables.to_parquet(frame) == tables.to_parquet(frame.copy())
