@@ -11,6 +11,7 @@ from benchmarks import (
     label_saving,
     preprocessing,
     records,
+    report,
     screenshots,
     simulation,
     start_up,
@@ -34,6 +35,7 @@ def main():
         header_scan.measure,
         conversion.measure,
         records.measure,
+        report.measure,
     )
     for measure in measures:
         for what, figure, ours, theirs, peer in measure():

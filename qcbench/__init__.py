@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Study": "qcbench.study",
     "JobMonitor": "qcbench.widgets.job_monitor",
+    "Report": "qcbench.report.cells",
     "Labeller": "qcbench.widgets.labeller",
     "AttributeMarks": "qcbench.widgets.attributes",
     "Job": "qcbench.jobs",
