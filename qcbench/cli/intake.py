@@ -84,7 +84,7 @@ def check_identity(
 @app.command()
 def preprocess(
     study: StudyArgument,
-    preset: Annotated[str, typer.Option(help="how; fast, paper-2022 or clinica-2026")] = "fast",
+    preset: Annotated[str, typer.Option(help="how: fast, paper-2022, paper-2022-min-max or clinica-2026")] = "fast",
     workers: Annotated[int | None, typer.Option(help="images at a time; default one a core, 16 on SLURM")] = None,
     retry: Annotated[bool, typer.Option("--retry", help="try images again that failed before")] = False,
     dask: Annotated[str | None, typer.Option(help="spread over the Dask cluster at tcp://host:port")] = None,

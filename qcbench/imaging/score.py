@@ -24,8 +24,9 @@ _NO_BRAIN = 0.4
 #: What well aligned T1w heads come close to (0.33 to 0.40); more counts as 1.
 _GOOD_INFORMATION = 0.4
 _LIKENESS_SHARE = 0.7
-#: The brain's volume over the template's: 1.9 litres is the template's, adults have 1.0 to 2.1.
-_VOLUME_RATIO = (0.3, 0.42, 1.12, 1.5)
+#: The brain's volume over the template's 1.9 litres. Adults have 1.0 to 2.1; below half a litre it is a voxel size that
+#: is wrong, or no brain.
+_VOLUME_RATIO = (0.22, 0.28, 1.12, 1.5)
 #: Longest over shortest scale: heads differ in form, but not by half.
 _ANISOTROPY = (1.2, 1.6)
 #: A head lies within 45 degrees of the scanner's axes; more is a wrong header.

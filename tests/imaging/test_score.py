@@ -88,6 +88,7 @@ def test_half_a_field_of_view_halves_the_coverage(coarse):
     [
         ([0.85, 0.85, 0.85], 10, 1.0),
         ([1.2, 1.15, 1.1], 10, 0.2),  # the scalp taken for the brain's edge
+        ([0.66, 0.65, 0.66], 10, 1.0),  # a small head: half a litre
         ([0.6, 0.6, 0.6], 10, 0.2),
         ([1.2, 0.8, 0.7], 10, 0.2),
         ([0.85, 0.85, 0.85], 90, 0.2),

@@ -1,6 +1,9 @@
 import json
+import subprocess
+import tarfile
 from dataclasses import replace
 
+import dcm2niix
 import nibabel as nib
 import numpy as np
 import pytest
@@ -150,18 +153,32 @@ def test_an_image_without_a_brain_keeps_its_picture_and_its_doubts(tmp_path):
     assert images.read_png(made["screenshot_path"])
 
 
+def preprocessed(path, folder):
+    return isolate.call(one_image.align_and_draw, path, folder, presets.by_name("fast"), "fast", "radiological")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("file", "doubted"),
+    "file",
     [
-        ("reject/ds000011_sub-01_inplaneT2.nii.gz", False),
-        ("gadolinium/TCGA-FG-6692_T1_AX_pre.nii.gz", False),
-        ("reject/ds002748_sub-62_T1w_brain.nii.gz", False),  # a reject for having no skull; the brain is in its place
+        "reject/ds000011_sub-01_inplaneT2.nii.gz",
+        "reject/ds002748_sub-62_T1w_brain.nii.gz",  # a reject for having no skull; the brain is in its place
+        "gadolinium/TCGA-FG-6692_T1_AX_pre.nii.gz",
     ],
 )
-def test_rejects_get_a_picture_and_a_score(real_data, tmp_path, file, doubted):
-    made = isolate.call(
-        one_image.align_and_draw, real_data / file, tmp_path, presets.by_name("fast"), "fast", "radiological"
-    )
-    assert (made["alignment"] < 0.5) == doubted
+def test_rejects_for_another_reason_than_their_place_are_aligned_and_drawn(real_data, tmp_path, file):
+    made = preprocessed(real_data / file, tmp_path)
+    assert made["alignment"] > 0.5
+    assert not made["is_header_turned"]
+    assert images.read_png(made["screenshot_path"])
+
+
+@pytest.mark.slow
+def test_a_melon_that_is_called_a_t1w_scores_low_and_is_drawn(real_data, tmp_path):
+    with tarfile.open(real_data / "dicom" / "melon_GE.tar.xz") as archive:
+        archive.extractall(tmp_path / "dicom", filter="data")
+    subprocess.run([dcm2niix.bin, "-z", "y", "-f", "sub-melon_T1w", "-o", tmp_path, tmp_path / "dicom"], check=True)
+    made = preprocessed(tmp_path / "sub-melon_T1w.nii.gz", tmp_path / "out")
+    assert made["alignment"] < 0.5
+    assert "no brain found" in made["alignment_doubts"]
     assert images.read_png(made["screenshot_path"])

@@ -4,8 +4,12 @@ from qcbench.errors import UsageError
 from qcbench.report.cells import Report
 
 
-def test_a_cell_gets_one_table_figure_or_text_by_its_name(filled_once):
-    report = Report(filled_once)
+@pytest.fixture(scope="module")
+def report(filled_once):
+    return Report(filled_once)
+
+
+def test_a_cell_gets_one_table_figure_or_text_by_its_name(report):
     assert report.table("classes")["Images"].iloc[-1] == 6
     assert report.figure("workflow").get_figwidth() == 7.2
     assert report.text("methods").startswith("The catalogue held 12 images")
@@ -15,9 +19,9 @@ def test_a_cell_gets_one_table_figure_or_text_by_its_name(filled_once):
     )
 
 
-def test_a_name_that_is_not_there_is_told_those_that_are(filled_once):
+def test_a_name_that_is_not_there_is_told_those_that_are(report):
     with pytest.raises(UsageError, match="has no figure 'learning-curves'; it has workflow,"):
-        Report(filled_once).figure("learning-curves")
+        report.figure("learning-curves")
 
 
 def test_nothing_is_written(study):
