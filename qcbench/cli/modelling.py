@@ -46,7 +46,7 @@ def train(
     workers: Annotated[int, typer.Option(help="processes that read volumes")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Fit one network a task and fold."""
+    """Fit one network a task and fold; with multitask3d one a fold for all tasks."""
     summary = pipeline.train(
         study,
         task=task,

@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from qcbench.errors import TrainingError
 from qcbench.learn import samplers
 from qcbench.learn.augment import augmented
 from qcbench.learn.datasets import to_unit
+from qcbench.learn.objectives import ONE_TASK, Costs, Objective, mean_over_terms
 from qcbench.learn.options import LAST_SHARE, TrainOptions
 
 Batch = tuple[Tensor, Tensor]
-
-
-def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor, *, norm: str = "batch") -> Tensor:
-    """Return the mean cross-entropy, each image weighted by its class.
-
-    ``batch``: divided by the sum of the weights in the batch; ``images``: by the number of images.
-
-    >>> logits, labels = torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([1, 1])
-    >>> [round(float(weighted_cross_entropy(logits, labels, torch.tensor([1.0, 3.0]), norm=norm)), 4)
-    ...  for norm in ("batch", "images")]
-    [0.6931, 2.0794]
-    """
-    losses = F.cross_entropy(logits.float(), labels, weight=weights, reduction="none")
-    return losses.sum() / (weights[labels].sum() if norm == "batch" else len(labels))
 
 
 class Classifier(pl.LightningModule):
@@ -44,8 +30,9 @@ class Classifier(pl.LightningModule):
         self,
         network: nn.Module,
         *,
-        class_weights: tuple[float, float],
+        class_weights: Sequence,
         options: TrainOptions,
+        objective: Objective = ONE_TASK,
         seed: int = 0,
         steps_an_epoch: int = 1,
     ) -> None:
@@ -53,7 +40,9 @@ class Classifier(pl.LightningModule):
         self.memory_format = torch.channels_last_3d if options.channels_last else torch.contiguous_format
         self.network = network.to(memory_format=self.memory_format)
         self.options, self.seed, self.steps_an_epoch = options, seed, steps_an_epoch
-        self.register_buffer("class_weights", torch.tensor(class_weights, dtype=torch.float32), persistent=False)
+        self.objective = objective
+        weights = torch.tensor(class_weights, dtype=torch.float32).reshape(objective.terms, 2)
+        self.register_buffer("class_weights", weights, persistent=False)
         self.best_loss, self.best_epoch, self.best_state = math.inf, -1, {}
         self.curves: list[dict] = []
         self._training: list[Tensor] = []
@@ -82,8 +71,9 @@ class Classifier(pl.LightningModule):
             unit = augmented(unit)
         found = self.network(unit.contiguous(memory_format=self.memory_format))
         heads = found if isinstance(found, tuple) else (found,)
-        self._training.append(self._sums(heads[0].detach(), labels))
-        loss = sum(self._share_of_loss(logits, labels) for logits in heads)
+        costs = [self.objective.costs(logits, labels, self.class_weights) for logits in heads]
+        self._training.append(costs[0].sums())
+        loss = sum(self._share_of_loss(each) for each in costs)
         # Looked at before the step is made: afterwards the weights would be no numbers either.
         if not torch.isfinite(loss):
             raise TrainingError(self._why_no_number(unit, labels, number))
@@ -92,7 +82,7 @@ class Classifier(pl.LightningModule):
     def validation_step(self, batch: Batch, _: int) -> None:
         """Add a batch to the sums of the epoch."""
         volumes, labels = batch
-        self._validation.append(self._sums(self(volumes), labels))
+        self._validation.append(self.objective.costs(self(volumes), labels, self.class_weights).sums())
 
     def on_validation_epoch_end(self) -> None:
         """Write the row of the epoch, and keep the weights if they are the best so far."""
@@ -163,31 +153,25 @@ class Classifier(pl.LightningModule):
         done = (step - warm_up) / max(1.0, self.options.epochs * self.steps_an_epoch - warm_up)
         return LAST_SHARE + (1 - LAST_SHARE) * (1 + math.cos(math.pi * min(1.0, done))) / 2
 
-    def _share_of_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def _share_of_loss(self, costs: Costs) -> Tensor:
         """Return the loss of the batch; on several processes, what averages to it over them."""
         processes = self.trainer.world_size
-        if processes == 1:
-            return weighted_cross_entropy(logits, labels, self.class_weights, norm=self.options.loss_norm)
-        losses = F.cross_entropy(logits.float(), labels, weight=self.class_weights, reduction="sum")
-        by_images = self.options.loss_norm == "images"
-        weight = losses.new_tensor(len(labels)) if by_images else self.class_weights[labels].sum()
-        return losses * processes / self.trainer.strategy.reduce(weight, reduce_op="sum")
-
-    def _sums(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return on the device: weighted loss, weights, then images and hits of class 0 and of class 1."""
-        losses = F.cross_entropy(logits.float(), labels, weight=self.class_weights, reduction="sum")
-        sums = [losses, self.class_weights[labels].sum()]
-        for label in (0, 1):
-            mine = labels == label
-            sums += [mine.sum(), (mine & (logits.argmax(dim=1) == label)).sum()]
-        return torch.stack([value.to(torch.float32) for value in sums])
+        divisors = costs.divisors(self.options.loss_norm)
+        if processes > 1:
+            divisors = self.trainer.strategy.reduce(divisors, reduce_op="sum")
+        return processes * mean_over_terms(costs.losses.sum(dim=0), divisors)
 
     def _loss_and_balanced_accuracy(self, sums: list[Tensor]) -> tuple[float, float]:
-        """Return the weighted mean loss over all images of an epoch, whatever its batches, and balanced accuracy."""
-        mine = torch.stack(sums).double().sum(dim=0) if sums else torch.zeros(6, dtype=torch.double, device=self.device)
+        """Return the weighted mean loss over all images of an epoch, whatever its batches, and balanced accuracy.
+
+        The latter is the mean over the terms of which images of both classes were seen.
+        """
+        nothing = torch.zeros((self.objective.terms, 6), dtype=torch.double, device=self.device)
+        mine = torch.stack(sums).double().sum(dim=0) if sums else nothing
         everyones = self.trainer.strategy.reduce(mine, reduce_op="sum") if self.trainer.world_size > 1 else mine
-        loss, weight, n_0, hits_0, n_1, hits_1 = everyones.tolist()
-        return loss / weight, (hits_0 / n_0 + hits_1 / n_1) / 2
+        losses, weights, n_no, hits_no, n_yes, hits_yes = everyones.unbind(dim=1)
+        balanced = (hits_no / n_no + hits_yes / n_yes) / 2
+        return mean_over_terms(losses, weights).item(), balanced[(n_no > 0) & (n_yes > 0)].mean().item()
 
     def _why_no_number(self, unit: Tensor, labels: Tensor, batch: int) -> str:
         """Return a sentence: that the loss is no number, and the first cause that explains it."""
@@ -200,7 +184,7 @@ class Classifier(pl.LightningModule):
         with torch.no_grad(), torch.autocast(unit.device.type, enabled=False):
             found = self.network(unit.contiguous(memory_format=self.memory_format))
         logits = found[0] if isinstance(found, tuple) else found
-        if torch.isfinite(F.cross_entropy(logits, labels)):
+        if torch.isfinite(self.objective.loss(logits, labels)):
             precision = self.trainer.precision
             return where + f"half precision ({precision}) is the cause, in float32 it is one. Train with float32."
         if self.current_epoch == 0 and batch == 0:

@@ -71,18 +71,21 @@ class VolumeCache:
 
 
 class VolumeDataset(torch.utils.data.Dataset):
-    """Volumes with their labels, in the order of their ids: (voxels of the cache (1, x, y, z), 0 or 1)."""
+    """Volumes with their labels, in the order of their ids: (voxels of the cache (1, x, y, z), label).
 
-    def __init__(self, cache: VolumeCache, labels: Mapping[str, int]) -> None:
+    A label is 0 or 1, or what the outputs should say (float32, not a number where nothing was noted).
+    """
+
+    def __init__(self, cache: VolumeCache, labels: Mapping[str, int | Sequence[float]]) -> None:
         self.image_ids = sorted(labels)
         self._cache, self._labels = cache, labels
 
     def __len__(self) -> int:
         return len(self.image_ids)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         image_id = self.image_ids[index]
-        return torch.from_numpy(self._cache.volume(image_id)[None]), self._labels[image_id]
+        return torch.from_numpy(self._cache.volume(image_id)[None]), torch.as_tensor(self._labels[image_id])
 
 
 def to_unit(volumes: Tensor) -> Tensor:

@@ -60,7 +60,8 @@ def evaluate(study: Study, *, show_progress: bool = True) -> Summary:
     new = [*_annotator_rows(study, truth, draws), *left_out.metric_rows(study, truth, summary.notes)]
     with parallel.progress("runs", len(present), show=show_progress) as advance:
         for run in present:
-            new += _run_rows(run, predictions[run.run_id], truth, draws, summary)
+            for task in run.tasks:
+                new += _run_rows(run, task, predictions[run.run_id, task], truth, draws, summary)
             advance()
     old = store.rows(study, "metrics")
     store.write(study, "metrics", new)
@@ -75,7 +76,8 @@ def evaluate(study: Study, *, show_progress: bool = True) -> Summary:
 
 def _without_baseline(study: Study, present: list[Run]) -> list[str]:
     """Return a sentence on the tasks that have a network and nothing to compare it with."""
-    tasks = {run.task for run in present} - {run.task for run in present if run.architecture == tabular.ARCHITECTURE}
+    with_baseline = {run.task for run in present if run.architecture == tabular.ARCHITECTURE}
+    tasks = {task for run in present for task in run.tasks} - with_baseline
     if not tasks:
         return []
     return [
@@ -86,36 +88,35 @@ def _without_baseline(study: Study, present: list[Run]) -> list[str]:
 
 def _run_rows(
     run: Run,
+    task: str,
     by_fold: Mapping[int, Mapping[str, float]],
     truth: Truth,
     draws: Mapping[str, Draws],
     summary: Summary,
 ) -> list[dict]:
-    everything = truth.members(run.task, set_="test") | truth.members(run.task, set_="cv")
-    about = scores.about(run, truth, everything)
+    about = scores.about(run, task, truth)
     skipped = run.skipped()
     waiting = [fold for fold in run.config["folds"] if fold not in by_fold and fold not in skipped]
     if waiting:
-        summary.notes.append(
-            f"{run.run_id}: no predictions of fold {', '.join(map(str, waiting))}; run train, then predict"
-        )
+        of_task = f" for {task}" if len(run.tasks) > 1 else ""
+        folds = ", ".join(map(str, waiting))
+        summary.notes.append(f"{run.run_id}: no predictions of fold {folds}{of_task}; run train, then predict")
     new = []
     for set_, place in (("test", "test"), ("validation", "cv")):
         found: list[Score] = []
         for fold in sorted({*skipped, *by_fold}):
-            members = truth.members(run.task, set_=place, fold=fold if place == "cv" else None)
+            members = truth.members(task, set_=place, fold=fold if place == "cv" else None)
             found.append(
                 scores.of_nothing(members, f"not fitted: {skipped[fold]}")
                 if fold in skipped
                 else scores.of_probabilities(truth, members, by_fold[fold], draws[place])
             )
             new += [{**about, "set": set_, "fold": fold, **row} for row in found[-1].rows]
-        means = scores.mean(found, METRICS, truth.members(run.task, set_=place), truth)
+        means = scores.mean(found, METRICS, truth.members(task, set_=place), truth)
         new += [{**about, "set": set_, "fold": None, **row} for row in means.rows]
     if len(by_fold) > 1:
-        together = scores.of_probabilities(
-            truth, truth.members(run.task, set_="test"), scores.ensemble(by_fold), draws["test"]
-        )
+        members = truth.members(task, set_="test")
+        together = scores.of_probabilities(truth, members, scores.ensemble(by_fold), draws["test"])
         about["architecture"] = f"{run.architecture}-ensemble"
         new += [{**about, "set": "test", "fold": None, **row} for row in together.rows]
     return new

@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from qcbench.errors import UsageError
 from qcbench.learn import checkpoints, precision, samplers, synchronised
 from qcbench.learn.classifier import Classifier
 from qcbench.learn.memory import kept_for_the_next_step
+from qcbench.learn.objectives import ONE_TASK, Objective
 from qcbench.learn.options import TrainOptions
 
 _ACCELERATORS = ("auto", "cpu", "cuda")
@@ -96,8 +97,9 @@ def fit_fold(
     fit: Dataset,
     validation: Dataset,
     *,
-    class_weights: tuple[float, float],
+    class_weights: Sequence,
     options: TrainOptions,
+    objective: Objective = ONE_TASK,
     seed: int = 0,
     machine: Machine | None = None,
     initial: Mapping[str, Tensor] | None = None,
@@ -118,12 +120,17 @@ def fit_fold(
         network = make_network()
         if initial is not None:
             network.load_state_dict(initial)
-        facts = kept.content["facts"] if kept else _facts(network, fit, options, machine)
+        facts = kept.content["facts"] if kept else _facts(network, fit, options, machine, objective)
         if machine.processes > 1:
             network = synchronised.across_processes(network, machine.accelerator)
         loaders = _loaders(fit, validation, options, machine, seed)
         module = Classifier(
-            network, class_weights=class_weights, options=options, seed=seed, steps_an_epoch=len(loaders[0])
+            network,
+            class_weights=class_weights,
+            options=options,
+            objective=objective,
+            seed=seed,
+            steps_an_epoch=len(loaders[0]),
         )
         if kept:
             module.restore(kept.content)
@@ -179,14 +186,16 @@ def _loaders(
     )
 
 
-def _facts(network: nn.Module, fit: Dataset, options: TrainOptions, machine: Machine) -> dict[str, object]:
+def _facts(
+    network: nn.Module, fit: Dataset, options: TrainOptions, machine: Machine, objective: Objective
+) -> dict[str, object]:
     """Return how the fitting is done here, for the run; the precision is chosen on a batch of it."""
     accelerator = machine.accelerator
     chosen, reason = "32-true", "float32 is asked for"
     if options.precision == "auto":
         volumes = torch.stack([torch.as_tensor(fit[number][0]) for number in range(min(options.batch_size, len(fit)))])
-        labels = torch.tensor([fit[number][1] for number in range(len(volumes))])
-        chosen, reason = precision.choose(network, volumes, labels, accelerator)
+        labels = torch.stack([torch.as_tensor(fit[number][1]) for number in range(len(volumes))])
+        chosen, reason = precision.choose(network, volumes, labels, accelerator, objective)
     return {
         "device": torch.cuda.get_device_name() if accelerator == "cuda" else "cpu",
         "threads": torch.get_num_threads(),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from qcbench.learn import checkpoints, networks
+from qcbench.learn import checkpoints, networks, objectives
 from qcbench.learn.datasets import VolumeCache, VolumeDataset
 from qcbench.learn.fit import FittedFold, Machine, fit_fold
+from qcbench.learn.objectives import Label
 from qcbench.learn.options import TrainOptions
 
 
@@ -22,9 +23,9 @@ class Fitting:
 
     architecture: str
     cache: VolumeCache
-    fit: Mapping[str, int]
-    validation: Mapping[str, int]
-    class_weights: tuple[float, float]
+    fit: Mapping[str, Label]
+    validation: Mapping[str, Label]
+    class_weights: Sequence
     options: TrainOptions
     seed: int
     machine: Machine
@@ -34,12 +35,14 @@ class Fitting:
     def run(self, on_epoch: Callable[[list[dict]], None] = lambda curves: None, *, rank: int = 0) -> FittedFold:
         """Fit in this process, as one of `machine.processes`; return what was fitted."""
         start = checkpoints.newest(self.start_from) if self.start_from else None
+        objective = objectives.of_architecture(self.architecture)
         return fit_fold(
-            functools.partial(networks.build, self.architecture, self.cache.shape),
+            functools.partial(networks.build, self.architecture, self.cache.shape, objective.outputs),
             VolumeDataset(self.cache, self.fit),
             VolumeDataset(self.cache, self.validation),
             class_weights=self.class_weights,
             options=self.options,
+            objective=objective,
             seed=self.seed,
             machine=replace(self.machine, rank=rank),
             initial=start.content["best_state"] if start else None,

@@ -13,10 +13,10 @@ from torch import nn
 
 from qcbench import parallel, store
 from qcbench.errors import StudyError, UsageError, WeightsError
-from qcbench.learn import predictions, runs, tabular, weights
+from qcbench.learn import objectives, predictions, runs, tabular, weights
 from qcbench.learn.datasets import VolumeCache, build_cache, coarse_shape, open_cache, to_unit
+from qcbench.learn.objectives import ONE_TASK, Objective
 from qcbench.learn.runs import Run
-from qcbench.learn.tasks import chosen_tasks
 from qcbench.study import Study
 from qcbench.summary import Summary
 
@@ -47,15 +47,16 @@ def predict(
     """Write `predictions` of every fitted fold for every preprocessed image; return how many are new.
 
     With `image_ids`, only for those. `probability` is that of the positive class, `decision` yes
-    from 0.5 on. Runs fitted on the present splits are used; those of earlier splits only when there
-    are no others. What was predicted with the same weights and the same preprocessing stays. Raises
-    StudyError when nothing was trained and WeightsError when weights are damaged or no safetensors.
+    from 0.5 on; the network for all tasks gives a row a task. Runs fitted on the present splits are
+    used; those of earlier splits only when there are no others. What was predicted with the same
+    weights and the same preprocessing stays. Raises StudyError when nothing was trained and
+    WeightsError when weights are damaged or no safetensors.
     """
     if architecture == tabular.ARCHITECTURE:
         return tabular.forest(study, task=task, workers=workers, image_ids=image_ids, show_progress=show_progress)
     started = time.monotonic()
     study = Study.of(study)
-    chosen_tasks(task)
+    objectives.chosen_runs(task, architecture)
     target = _device(device)
     summary = Summary(stage="predict")
     by_cache: dict[tuple[int, str], list[_Model]] = defaultdict(list)
@@ -74,10 +75,13 @@ def predict(
     return summary
 
 
-def probabilities(network: nn.Module, volumes: torch.Tensor) -> list[float]:
-    """Return the probability of the positive class for volumes of bytes (images, 1, x, y, z)."""
+def probabilities(
+    network: nn.Module, volumes: torch.Tensor, objective: Objective = ONE_TASK
+) -> list[tuple[float, ...]]:
+    """Return the probability of the positive class of each task, for volumes of bytes (images, 1, x, y, z)."""
     with torch.inference_mode():
-        return torch.softmax(network(to_unit(volumes)).float(), dim=1)[:, 1].tolist()
+        found = objective.probabilities(network(to_unit(volumes)))
+        return [tuple(of_image) for of_image in torch.stack(found, dim=1).tolist()]
 
 
 def _models(study: Study, task: str, architecture: str, summary: Summary) -> Iterator[_Model]:
@@ -121,7 +125,8 @@ def _predict_with(
     preset_of = {row["image_id"]: row["preprocessing_preset"] for row in store.rows(study, "preprocessed")}
     image_ids = sorted(set(wanted) & set(preset_of))
     missing = _missing(study, models, image_ids, preset_of)
-    summary.unchanged += len(models) * len(image_ids) - sum(map(len, missing.values()))
+    summary.unchanged += sum(len(model.run.tasks) for model in models) * len(image_ids)
+    summary.unchanged -= sum(len(models[number].run.tasks) for numbers in missing.values() for number in numbers)
     waiting = [image_id for image_id in image_ids if image_id in missing]
     size = max(1, min(_MOST_IN_A_BATCH, _VOXELS_A_BATCH[device.type] // math.prod(cache.shape)))
     with (
@@ -134,10 +139,12 @@ def _predict_with(
             for number, model in enumerate(models):
                 if not any(number in missing[image_id] for image_id in batch):
                     continue
-                for image_id, probability in zip(batch, probabilities(model.network, volumes), strict=True):
+                objective = objectives.of_architecture(model.run.architecture)
+                for image_id, of_tasks in zip(batch, probabilities(model.network, volumes, objective), strict=True):
                     if number in missing[image_id]:
-                        found.append(_prediction(model, image_id, probability, preset_of[image_id]))
-                        summary.done += 1
+                        for row in _predictions(model, image_id, of_tasks, preset_of[image_id]):
+                            found.append(row)
+                            summary.done += 1
             for _ in batch:
                 advance()
 
@@ -146,30 +153,33 @@ def _missing(
     study: Study, models: Sequence[_Model], image_ids: Sequence[str], preset_of: Mapping[str, str]
 ) -> dict[str, set[int]]:
     """Return image_id -> the models (by position) that have not seen it as it is now."""
-    names = ("image_id", "run_id", "fold", "weights_sha256", "preprocessing_preset")
+    names = ("image_id", "task", "run_id", "fold", "weights_sha256", "preprocessing_preset")
     there = set(predictions.of_runs(study, {model.run.run_id for model in models}, names))
     missing: dict[str, set[int]] = defaultdict(set)
     for image_id in image_ids:
         for number, model in enumerate(models):
-            key = (image_id, model.run.run_id, model.fold, model.weights_sha256, preset_of[image_id])
-            if key not in there:
+            key = (model.run.run_id, model.fold, model.weights_sha256, preset_of[image_id])
+            if any((image_id, task, *key) not in there for task in model.run.tasks):
                 missing[image_id].add(number)
     return missing
 
 
-def _prediction(model: _Model, image_id: str, probability: float, preset: str) -> dict:
-    return {
-        "image_id": image_id,
-        "task": model.run.task,
-        "architecture": model.run.architecture,
-        "run_id": model.run.run_id,
-        "fold": model.fold,
-        "probability": probability,
-        "probability_calibrated": None,
-        "decision": "yes" if probability >= 0.5 else "no",
-        "preprocessing_preset": preset,
-        "weights_sha256": model.weights_sha256,
-    }
+def _predictions(model: _Model, image_id: str, of_tasks: Sequence[float], preset: str) -> list[dict]:
+    return [
+        {
+            "image_id": image_id,
+            "task": task,
+            "architecture": model.run.architecture,
+            "run_id": model.run.run_id,
+            "fold": model.fold,
+            "probability": probability,
+            "probability_calibrated": None,
+            "decision": "yes" if probability >= 0.5 else "no",
+            "preprocessing_preset": preset,
+            "weights_sha256": model.weights_sha256,
+        }
+        for task, probability in zip(model.run.tasks, of_tasks, strict=True)
+    ]
 
 
 def _device(device: str) -> torch.device:

@@ -16,7 +16,7 @@ import numpy as np
 
 from qcbench import store
 from qcbench.errors import UsageError
-from qcbench.learn import infer, runs, scores, tabular, variants
+from qcbench.learn import infer, objectives, runs, scores, tabular, variants
 from qcbench.learn.runs import Run
 from qcbench.learn.scores import Truth
 from qcbench.learn.splits import refuse_leak
@@ -53,6 +53,7 @@ def learning_curve(
     """
     started = time.monotonic()
     study = Study.of(study)
+    names = _tasks(task, architecture)
     splits = store.require(study, "splits", "split")
     refuse_leak(splits)
     preset = f"{tabular.N_TREES} trees" if architecture == tabular.ARCHITECTURE else preset
@@ -62,7 +63,7 @@ def learning_curve(
     about = {"architecture": architecture, "training_preset": preset, "spacing_mm": spacing, "seed": seed}
     options = {"preset": preset, "folds": folds, "spacing": spacing, "epochs": epochs}
     options |= {"device": device, "workers": workers, "show_progress": show_progress}
-    for name in chosen_tasks(task):
+    for name in names:
         for size, members in _subsets(truth, name, sizes, seed):
             kept = {truth.splits[image_id]["participant_id"] for image_id in members}
             new = [row for row in splits if row["set"] == "test" or row["participant_id"] in kept]
@@ -105,6 +106,15 @@ def default_sizes(n_images: int, n_folds: int) -> list[int]:
     return [size for size in sizes if size >= 2 * n_folds]
 
 
+def _tasks(task: str, architecture: str) -> tuple[str, ...]:
+    if objectives.of_architecture(architecture) is objectives.ALL_TASKS:
+        raise UsageError(
+            f"a learning curve counts the images of one task, and {architecture} is fitted to those of all; "
+            "take lean3d, whose trunk is the same"
+        )
+    return chosen_tasks(task)
+
+
 def _subsets(truth: Truth, task: str, sizes: Sequence[int] | None, seed: int) -> Iterator[tuple[int, dict[str, int]]]:
     """Yield each size with its images, the smallest first."""
     everything = truth.members(task, set_="cv")
@@ -145,10 +155,10 @@ def _fit(variant: Variant, task: str, architecture: str, seed: int, options: dic
 def _fold_rows(variant: Variant, run: Run, truth: Truth, members: Mapping[str, int]) -> list[dict]:
     """Return the balanced accuracy of each fold on the study's test set, or why it has none."""
     test = truth.members(run.task, set_="test")
-    by_fold = scores.predictions_of(variant, [run], test)[run.run_id]
+    by_fold = scores.predictions_of(variant, [run], test)[run.run_id, run.task]
     draws = truth.draws("test")
     skipped = run.skipped()
-    about = scores.about(run, truth, {**test, **members})
+    about = scores.about(run, run.task, truth, {**test, **members})
     rows = []
     for fold in sorted({*by_fold, *skipped}):
         score = (

@@ -156,19 +156,18 @@ def _present(study: Study, by: str, notes: list[str]) -> Iterator[tuple[str, Var
 
 
 def _scored(variant: Variant, truth: Truth) -> Iterator[tuple[dict, dict[str, int], Score]]:
-    """Yield, for each run of a variant, what is said of it, the images of the place, and the mean over its folds."""
+    """Yield, for each run and task of a variant, what is said of it, the images of the place, and its folds' mean."""
     present, _ = runs.of_these_splits(variant, runs.find(variant))
     predictions = scores.predictions_of(variant, present, truth.splits)
     draws = truth.draws("test")
-    for run in present:
-        members = truth.members(run.task, set_="test")
+    for run, task in [(each, task) for each in present for task in each.tasks]:
+        members = truth.members(task, set_="test")
         found = [
             scores.of_probabilities(truth, members, probability_of, draws)
-            for _, probability_of in sorted(predictions[run.run_id].items())
+            for _, probability_of in sorted(predictions[run.run_id, task].items())
         ]
         found = found or [scores.of_nothing(members, _why_nothing(run))]
-        about = scores.about(run, truth, members | truth.members(run.task, set_="cv"))
-        yield about, members, scores.mean(found, METRICS, members, truth)
+        yield scores.about(run, task, truth), members, scores.mean(found, METRICS, members, truth)
 
 
 def _why_nothing(run: Run) -> str:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from qcbench import durable, store
 from qcbench.learn import tabular, weights
+from qcbench.learn.networks import multitask
 from qcbench.learn.runs import Run
-from qcbench.learn.tasks import CLASS_NAMES, task_labels
+from qcbench.learn.tasks import CLASS_NAMES, MULTITASK, task_labels
 from qcbench.study import Study
 
 Row = Mapping[str, object]
@@ -40,28 +41,23 @@ def facts(study: Study, run: Run, metrics: Sequence[Row]) -> dict:
     """Return all that the card says, as plain JSON values."""
     config = run.config
     splits = store.rows(study, "splits")
-    labels = task_labels(store.rows(study, "consensus"), run.task)
-    test = sorted(row["image_id"] for row in splits if row["set"] == "test" and row["image_id"] in labels)
+    consensus = store.rows(study, "consensus")
+    labelled = {image_id for task in run.tasks for image_id in task_labels(consensus, task)}
+    test = sorted(row["image_id"] for row in splits if row["set"] == "test" and row["image_id"] in labelled)
     catalogue = {row["image_id"]: row for row in store.rows(study, "images")}
     mine = [row for row in metrics if row["run_id"] == run.run_id and row["fold"] is None]
-    beside = [row for row in metrics if row["task"] == run.task and row["fold"] is None and row["set"] == "test"]
     return {
         "run_id": run.run_id,
         "task": run.task,
-        "positive_class": CLASS_NAMES[run.task][0],
-        "negative_class": CLASS_NAMES[run.task][1],
+        "tasks": [_task(run, task, metrics) for task in run.tasks],
         "architecture": _architecture(run),
-        "training": {name: config.get(name) for name in _HOW_FITTED},
+        "training": {**{name: config.get(name) for name in _HOW_FITTED}, "class_weights": _class_weights(run)},
         "data": {
             **{name: config.get(name) for name in ("consensus_sha256", "inputs_sha256", "splits_sha256")},
             **config["preprocessing"],
         },
         "folds": [_fold(run, fold) for fold in config["folds"]],
         "versions": config["versions"],
-        "metrics": [_metric(row) for row in mine if row["set"] == "test"],
-        "baseline": [_metric(row) for row in beside if row["architecture"] == tabular.ARCHITECTURE],
-        "annotators": [_metric(row) for row in beside if row["run_id"] == "annotators"],
-        "left_out": _left_out(run, metrics),
         "simulated": any(row["simulated"] for row in mine),
         "test_set": _test_set([catalogue[image_id] for image_id in test if image_id in catalogue]),
         "not_tested_on": _not_tested_on(study, run, test, catalogue, metrics),
@@ -74,8 +70,11 @@ def as_markdown(card: Mapping) -> str:
     lines = [
         f"# {card['run_id']}",
         "",
-        f"Probability that a T1-weighted brain MRI is **{card['positive_class']}**, against {card['negative_class']}.",
-        "",
+        *[
+            f"Probability that a T1-weighted brain MRI is **{each['positive_class']}**, "
+            f"against {each['negative_class']}.\n"
+            for each in card["tasks"]
+        ],
     ]
     if card["simulated"]:
         lines += ["**Simulated images or labels are among its data: the numbers below say little of real scans.**", ""]
@@ -98,8 +97,7 @@ def as_markdown(card: Mapping) -> str:
         "",
         "## How good it is",
         "",
-        *_metric_lines(card),
-        "",
+        *[line for each in card["tasks"] for line in _task_lines(each, is_alone=len(card["tasks"]) == 1)],
         "## The test set",
         "",
         *_bullets(card["test_set"]),
@@ -109,6 +107,31 @@ def as_markdown(card: Mapping) -> str:
         *[f"- {sentence}" for sentence in card["not_tested_on"]],
     ]
     return "\n".join(lines) + "\n"
+
+
+def _task(run: Run, task: str, metrics: Sequence[Row]) -> dict:
+    """Return what one task of the run asks, and how good its answers are beside those of others."""
+    means = [row for row in metrics if row["task"] == task and row["fold"] is None and row["set"] == "test"]
+    return {
+        "task": task,
+        "positive_class": CLASS_NAMES[task][0],
+        "negative_class": CLASS_NAMES[task][1],
+        # The rows of the ensemble have the same run_id.
+        "metrics": [_metric(row) for row in means if row["run_id"] == run.run_id and not _is_ensemble(row)],
+        "ensemble": [_metric(row) for row in means if row["run_id"] == run.run_id and _is_ensemble(row)],
+        "baseline": [_metric(row) for row in means if row["architecture"] == tabular.ARCHITECTURE],
+        "annotators": [_metric(row) for row in means if row["run_id"] == "annotators"],
+        "left_out": _left_out(run, task, metrics),
+    }
+
+
+def _class_weights(run: Run) -> object:
+    found = run.config.get("class_weights")
+    return dict(zip(multitask.OUTPUTS, found, strict=True)) if run.task == MULTITASK else found
+
+
+def _is_ensemble(row: Row) -> bool:
+    return row["architecture"].endswith("-ensemble")
 
 
 def _architecture(run: Run) -> dict:
@@ -141,9 +164,9 @@ def _metric(row: Row) -> dict:
     return {name: row.get(name) for name in names}
 
 
-def _left_out(run: Run, metrics: Iterable[Row]) -> list[dict]:
+def _left_out(run: Run, task: str, metrics: Iterable[Row]) -> list[dict]:
     """Return what leaving hospitals out says of this task, architecture and preset; places have no name here."""
-    wanted = (run.task, run.architecture, run.config["preset"])
+    wanted = (task, run.architecture, run.config["preset"])
     return [
         {**_metric(row), "set": row["set"], "is_mean": row.get("left_out") is None}
         for row in metrics
@@ -190,7 +213,7 @@ def _not_tested_on(
     hospitals = {row["hospital"] for row in usable} - {None, *(row["hospital"] for row in tested)}
     if hospitals:
         sentences.append(f"{len(hospitals)} hospitals of the catalogue have no image in the test set")
-    if not _left_out(run, metrics):
+    if not any(_left_out(run, task, metrics) for task in run.tasks):
         sentences.append("a hospital that took no part in training: none was left out (qcbench leave-one-out)")
     if not any(row["age_years"] is not None and row["age_years"] < _ADULT_YEARS for row in tested):
         sentences.append(f"people known to be under {_ADULT_YEARS}")
@@ -203,16 +226,23 @@ def _not_tested_on(
     return sentences
 
 
-def _metric_lines(card: Mapping) -> list[str]:
+def _task_lines(each: Mapping, *, is_alone: bool) -> list[str]:
+    """Return the metrics of one task, under a title where there are more."""
+    title = [] if is_alone else [f"### {each['task']}: {each['positive_class']}, against {each['negative_class']}", ""]
+    return [*title, *_metric_lines(each), ""]
+
+
+def _metric_lines(each: Mapping) -> list[str]:
     """Return the table of the test metrics in percent: the mean over the folds, the baseline, the annotators."""
-    columns = {"this run": card["metrics"], "without a network": card["baseline"], "annotators": card["annotators"]}
+    columns = {"this run": each["metrics"], "its folds together": each["ensemble"]}
+    columns |= {"without a network": each["baseline"], "annotators": each["annotators"]}
     cells = {title: {row["metric"]: _cell(row) for row in rows} for title, rows in columns.items() if rows}
     if not cells:
         return ["Nothing was predicted on the test set yet."]
     lines = [f"| percent | {' | '.join(cells)} |", "|---" * (len(cells) + 1) + "|"]
     lines += [f"| {name} | {' | '.join(found.get(name, '') for found in cells.values())} |" for name in _SHOWN]
     lines += ["", "Mean over the folds ± standard deviation [95% interval, bootstrap over participants], test set."]
-    for row in card["left_out"]:
+    for row in each["left_out"]:
         what = "mean over those left out" if row["is_mean"] else f"one left out, {row['n']} images"
         lines.append(f"- {row['set']}, {what}: balanced accuracy {_cell(row)}")
     return lines

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from qcbench.learn.datasets import to_unit
+from qcbench.learn.objectives import ONE_TASK, Objective
 
 #: How far a logit may be from that of float32, in units of the spread of the logits, but at least of 1; and the loss,
 #: in units of itself. bfloat16 has 8 bits: an error of 0.4 % in each of ten layers.
@@ -21,7 +21,9 @@ LOSS_TOLERANCE = 0.02
 _NAMES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
-def choose(network: nn.Module, volumes: Tensor, labels: Tensor, accelerator: str) -> tuple[str, str]:
+def choose(
+    network: nn.Module, volumes: Tensor, labels: Tensor, accelerator: str, objective: Objective = ONE_TASK
+) -> tuple[str, str]:
     """Return the precision in Lightning's words, and the reason in ours.
 
     Half precision is taken where the processor computes in it, and a real batch gives the logits and the loss of
@@ -30,7 +32,7 @@ def choose(network: nn.Module, volumes: Tensor, labels: Tensor, accelerator: str
     candidate, reason = _candidate(accelerator, _processor_flags())
     if candidate is None:
         return "32-true", reason
-    logit_error, loss_error = difference(network.to(accelerator), volumes, labels, _NAMES[candidate])
+    logit_error, loss_error = difference(network.to(accelerator), volumes, labels, _NAMES[candidate], objective)
     network.to("cpu")
     found = f"logits differ from float32 by {logit_error:.2g}, the loss by {loss_error:.2g} of itself"
     if logit_error <= LOGIT_TOLERANCE and loss_error <= LOSS_TOLERANCE:
@@ -38,7 +40,9 @@ def choose(network: nn.Module, volumes: Tensor, labels: Tensor, accelerator: str
     return "32-true", f"{candidate} was refused: {found}"
 
 
-def difference(network: nn.Module, volumes: Tensor, labels: Tensor, dtype: torch.dtype) -> tuple[float, float]:
+def difference(
+    network: nn.Module, volumes: Tensor, labels: Tensor, dtype: torch.dtype, objective: Objective = ONE_TASK
+) -> tuple[float, float]:
     """Return how far half precision is from float32 on a batch: the worst logit, and the loss; nan counts as far.
 
     The network is left as it was; dropout is left out, batch norm is that of training.
@@ -53,7 +57,7 @@ def difference(network: nn.Module, volumes: Tensor, labels: Tensor, dtype: torch
         exact = _main(trial(unit))
         with torch.autocast(device.type, dtype=dtype):
             rough = _main(trial(unit)).float()
-        losses = [float(F.cross_entropy(logits, labels)) for logits in (exact, rough)]
+        losses = [float(objective.loss(logits, labels)) for logits in (exact, rough)]
     logit_error = float((exact - rough).abs().max()) / max(1.0, float(exact.std()))
     loss_error = abs(losses[0] - losses[1]) / max(1e-6, losses[0])
     return _far_if_nan(logit_error), _far_if_nan(loss_error)

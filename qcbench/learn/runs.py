@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from pathlib import Path
 from torch import Tensor
 
 from qcbench import durable, store
-from qcbench.learn.tasks import missing_class, task_labels
+from qcbench.learn.objectives import Label, labels_of
+from qcbench.learn.tasks import covered_tasks, missing_class, task_labels
 from qcbench.learn.weights import read_json, save_weights
 from qcbench.study import Study
 
@@ -39,8 +41,13 @@ class Run:
 
     @property
     def task(self) -> str:
-        """What the run was fitted for."""
+        """What the run was fitted for: a task, or ``multitask``."""
         return self.config["task"]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that the run answers."""
+        return covered_tasks(self.task)
 
     @property
     def architecture(self) -> str:
@@ -93,10 +100,15 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskData:
-    """The labelled images of one task that can be trained on, and the fold of each."""
+    """The labelled images of one run that can be trained on, and the fold of each.
+
+    `labels_by_task` are 0 or 1 in each task that the run answers; `labels` are what its network is fitted to, which is
+    the same where there is one task.
+    """
 
     task: str
-    labels: Mapping[str, int]
+    labels: Mapping[str, Label]
+    labels_by_task: Mapping[str, Mapping[str, int]]
     fold_of: Mapping[str, int]
     rows: Sequence[Row]
     preprocessing: Mapping[str, object]
@@ -106,32 +118,49 @@ class TaskData:
         """The folds of the split."""
         return sorted({row["fold"] for row in self.rows} - {None})
 
-    def parts(self, fold: int) -> tuple[dict[str, int], dict[str, int]]:
+    def parts(self, fold: int) -> tuple[dict[str, Label], dict[str, Label]]:
         """Return the labels to fit on and those to validate on."""
-        fit = {image_id: label for image_id, label in self.labels.items() if self.fold_of[image_id] != fold}
-        validation = {image_id: label for image_id, label in self.labels.items() if self.fold_of[image_id] == fold}
-        return fit, validation
+        return self._parted(self.labels, fold)
 
     def why_not(self, fold: int) -> str | None:
-        """Return why the fold cannot be fitted, or None when it can."""
-        for labels, words in zip(self.parts(fold), ("to fit on", "to validate on"), strict=True):
-            name = missing_class(labels.values(), self.task)
-            if name:
-                return f"no image {name!r} {words}"
+        """Return why the fold cannot be fitted, or None when it can.
+
+        A network for all tasks needs what those for one task need: of an answer that it never saw it knows nothing.
+        """
+        for task, labels in self.labels_by_task.items():
+            for part, words in zip(self._parted(labels, fold), ("to fit on", "to validate on"), strict=True):
+                name = missing_class(part.values(), task)
+                if name:
+                    return f"no image {name!r} {words}"
         return None
+
+    def counts(self) -> dict[str, int]:
+        """Return how many images have each label; with several tasks the names begin with the task."""
+        found = {}
+        for task, labels in self.labels_by_task.items():
+            begin = f"{task} " if len(self.labels_by_task) > 1 else ""
+            found |= {f"{begin}{label}": n for label, n in sorted(Counter(labels.values()).items())}
+        return found
+
+    def _parted(self, labels: Mapping[str, Label], fold: int) -> tuple[dict[str, Label], dict[str, Label]]:
+        fit = {image_id: label for image_id, label in labels.items() if self.fold_of[image_id] != fold}
+        return fit, {image_id: label for image_id, label in labels.items() if image_id not in fit}
 
 
 def task_data(study: Study, task: str, usable: Iterable[str]) -> TaskData:
-    """Return the cross-validation images of a task; `usable` are those with a volume."""
+    """Return the cross-validation images of a task, or of all with ``multitask``; `usable` are those with a volume."""
     consensus = store.require(study, "consensus", "consensus")
     splits = store.require(study, "splits", "split")
     usable = set(usable)
     fold_of = {row["image_id"]: row["fold"] for row in splits if row["set"] == "cv"}
-    labels = task_labels(consensus, task)
+    rows = sorted(
+        (row for row in consensus if row["image_id"] in usable & set(fold_of)), key=lambda row: row["image_id"]
+    )
     preprocessed = [row for row in store.rows(study, "preprocessed") if row["image_id"] in usable]
     return TaskData(
         task=task,
-        labels={i: label for i, label in sorted(labels.items()) if i in fold_of and i in usable},
+        labels=labels_of(rows, task),
+        labels_by_task={name: task_labels(rows, name) for name in covered_tasks(task)},
         fold_of=fold_of,
         rows=splits,
         preprocessing={

@@ -81,21 +81,27 @@ def truth_of(study: Study) -> Truth:
 
 def predictions_of(
     study: Study, runs: Iterable[Run], image_ids: Collection[str]
-) -> dict[str, dict[int, dict[str, float]]]:
-    """Return run_id -> fold -> image_id -> probability, of the given runs and images."""
-    names = ("run_id", "fold", "image_id", "probability")
-    found: dict[str, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
+) -> dict[tuple[str, str], dict[int, dict[str, float]]]:
+    """Return (run_id, task) -> fold -> image_id -> probability, of the given runs and images."""
+    names = ("run_id", "task", "fold", "image_id", "probability")
+    found: dict[tuple[str, str], dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
     run_ids = [run.run_id for run in runs]
-    for run_id, fold, image_id, probability in predictions.of_runs(study, run_ids, names, image_ids=image_ids):
+    for run_id, task, fold, image_id, probability in predictions.of_runs(study, run_ids, names, image_ids=image_ids):
         if probability is not None:
-            found[run_id][fold][image_id] = probability
+            found[run_id, task][fold][image_id] = probability
     return found
 
 
-def about(run: Run, truth: Truth, image_ids: Iterable[str]) -> dict[str, object]:
-    """Return what every row of `metrics` says of a run; `image_ids` are those it was fitted to and tried on."""
+def about(run: Run, task: str, truth: Truth, image_ids: Iterable[str] | None = None) -> dict[str, object]:
+    """Return what every row of `metrics` says of a run and one of its tasks.
+
+    `image_ids` are those it was fitted to and tried on, by default those of all its tasks and the test set of this one.
+    """
+    if image_ids is None:
+        fitted_to = {image_id for each in run.tasks for image_id in truth.members(each, set_="cv")}
+        image_ids = {*fitted_to, *truth.members(task, set_="test")}
     return {
-        "task": run.task,
+        "task": task,
         "architecture": run.architecture,
         "training_preset": run.config["preset"],
         "run_id": run.run_id,

@@ -24,6 +24,19 @@ CLASS_NAMES = {
 }
 
 
+#: The task of a run whose network answers all of them.
+MULTITASK = "multitask"
+
+
+def covered_tasks(task: str) -> tuple[str, ...]:
+    """Return the tasks that a run of that task answers.
+
+    >>> covered_tasks("sr"), covered_tasks("multitask")
+    (('sr',), ('sr', 'gadolinium', 'tier3', 'tier2'))
+    """
+    return TASKS if task == MULTITASK else (task,)
+
+
 def chosen_tasks(task: str) -> tuple[str, ...]:
     """Return the tasks that are meant: all of them for ``"all"``, else the one of that name.
 

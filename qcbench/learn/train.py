@@ -1,11 +1,10 @@
-"""Networks fitted to the consensus: one run a task, one network a fold."""
+"""Networks fitted to the consensus: one run a task, or one for all tasks; one network a fold."""
 
 from __future__ import annotations
 
 import dataclasses
 import platform
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,15 +14,15 @@ import torch
 import qcbench
 from qcbench import parallel, store
 from qcbench.errors import UsageError
-from qcbench.learn import checkpoints, networks, pretraining, ranks, runs, tabular, weights
+from qcbench.learn import checkpoints, networks, objectives, pretraining, ranks, runs, tabular, weights
 from qcbench.learn.datasets import VolumeCache, build_cache, coarse_shape, open_cache, serves
 from qcbench.learn.fit import FittedFold, Machine
 from qcbench.learn.fitting import Fitting
+from qcbench.learn.objectives import Objective
 from qcbench.learn.options import PRESETS, TrainOptions, train_options
 from qcbench.learn.pretraining import Copies
 from qcbench.learn.runs import Run, TaskData
 from qcbench.learn.splits import refuse_leak
-from qcbench.learn.tasks import chosen_tasks, class_weights
 from qcbench.study import Study
 from qcbench.summary import Summary
 
@@ -52,6 +51,7 @@ def train(
 ) -> Summary:
     """Fit one network per task and fold into runs/<run-id>; return how many were fitted.
 
+    ``architecture="multitask3d"`` is one network a fold for all tasks: task ``all`` or ``multitask``, one run.
     What is fitted already stays: a call that was stopped goes on after the last whole epoch. `spacing` is the voxel
     size in mm; `epochs` and `learning_rate` take the place of the preset's. ``pretrain="simulated"`` fits each network
     to simulated copies first. `voxels` is how the cache holds them, uint8 or uint16. `device` is auto, cpu or cuda;
@@ -75,12 +75,15 @@ def train(
         pretrain=pretrain,
         machine=Machine(device=device, workers=workers, devices=devices, nodes=nodes, deterministic=deterministic),
     )
+    tasks = objectives.chosen_runs(task, architecture)
     with torch.device("meta"):
-        networks.build(architecture, coarse_shape(spacing))  # refuses a wrong name or spacing before any work
+        networks.build(
+            architecture, coarse_shape(spacing), asked.objective.outputs
+        )  # refuses a wrong name or spacing before any work
     refuse_leak(store.require(study, "splits", "split"))
     summary = Summary(stage="train", notes=_stale(study))
     cache = _whole_cache(study, asked, summary, workers=workers, show_progress=show_progress)
-    plans = [_plan(study, name, cache, asked) for name in chosen_tasks(task)]
+    plans = [_plan(study, name, cache, asked) for name in tasks]
     rounds = 2 if pretrain else 1
     total = rounds * asked.options.epochs * sum(len(plan.to_fit) for plan in plans)
     with parallel.progress("epochs", total, show=show_progress and total > 0) as advance:
@@ -115,8 +118,18 @@ class _Asked:
     pretrain: str | None
     machine: Machine
 
+    @property
+    def objective(self) -> Objective:
+        """What the network is asked."""
+        return objectives.of_architecture(self.architecture)
+
     def __post_init__(self) -> None:
         pretraining.refuse_other_source(self.pretrain)
+        if self.pretrain and self.objective is objectives.ALL_TASKS:
+            raise UsageError(
+                f"{self.architecture} cannot begin with simulated copies; leave pretrain out, or take lean3d, whose "
+                "trunk is the same"
+            )
         if self.machine.processes > self.options.batch_size:
             raise UsageError(
                 f"a batch of {self.options.batch_size} images cannot be shared by {self.machine.processes} processes; "
@@ -145,7 +158,7 @@ class _Plan:
             cache=cache,
             fit=fit,
             validation=validation,
-            class_weights=class_weights(counted.values()),
+            class_weights=self.asked.objective.weights(counted.values()),
             options=self.asked.options,
             seed=self.asked.seed * 1000 + fold,
             machine=self.asked.machine,
@@ -206,8 +219,8 @@ def _plan(study: Study, task: str, cache: VolumeCache, asked: _Asked) -> _Plan:
         "voxels": asked.voxels,
         "seed": asked.seed,
         "folds": data.folds,
-        "class_weights": class_weights(data.labels.values()),
-        "images": {str(label): count for label, count in sorted(Counter(data.labels.values()).items())},
+        "class_weights": asked.objective.weights(data.labels.values()),
+        "images": data.counts(),
         "pretraining": copies.facts() if copies else None,
         "preprocessing": data.preprocessing,
         "versions": versions(),
@@ -240,7 +253,7 @@ def _fit_run(plan: _Plan, cache: VolumeCache, summary: Summary, advance: Callabl
     summary.unchanged += len(plan.fitted)
     summary.notes += [f"{run.task} fold {fold} was not fitted: {why}" for fold, why in plan.skipped.items()]
     if not (run.folder / "config.json").exists():
-        weights.save_architecture(run.folder, run.architecture, cache.shape)
+        weights.save_architecture(run.folder, run.architecture, cache.shape, plan.asked.objective.outputs)
         run.save_skipped(plan.skipped)
         run.save_config()
     for fold in plan.to_fit:

@@ -46,6 +46,7 @@ def train(
 
     ``preset`` is paper-2022, better or quick; ``pretrain="simulated"`` begins with simulated copies; `devices` on each
     of `nodes` share each batch; `workers` processes read volumes; `deterministic` gives the same bits each time.
+    ``architecture="multitask3d"`` fits one network a fold for all tasks (task ``all`` or ``multitask``).
     With `where` ``local`` or ``slurm`` it returns a Job at once; `slurm` holds options of sbatch. See `JobMonitor`.
     """
     asked = {"task": task, "architecture": architecture, "preset": preset, "folds": folds, "spacing": spacing}

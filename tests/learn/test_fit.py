@@ -7,7 +7,6 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.utils.data import TensorDataset
 
 from qcbench.errors import TrainingError, UsageError
-from qcbench.learn.classifier import weighted_cross_entropy
 from qcbench.learn.fit import Machine, fit_fold
 from qcbench.learn.options import TrainOptions
 
@@ -162,15 +161,3 @@ def test_lightning_says_nothing_and_leaves_nothing(capfd, tmp_path, monkeypatch)
 def test_an_unknown_device_is_refused():
     with pytest.raises(UsageError, match="auto, cpu, cuda"):
         Machine(device="tpu")
-
-
-def test_class_weights_cancel_in_a_batch_of_one_class_unless_the_loss_is_divided_by_images():
-    logits, weights = torch.tensor([[0.3, -0.2], [1.0, 0.5]]), torch.tensor([0.6831, 1.8657])
-    same = torch.tensor([1, 1])
-    plain = torch.nn.functional.cross_entropy(logits, same)
-    assert float(weighted_cross_entropy(logits, same, weights)) == pytest.approx(float(plain))
-    by_images = weighted_cross_entropy(logits, same, weights, norm="images")
-    assert float(by_images) == pytest.approx(1.8657 * float(plain))
-    mixed = torch.tensor([0, 1])
-    torch_own = torch.nn.functional.cross_entropy(logits, mixed, weight=weights)
-    assert float(weighted_cross_entropy(logits, mixed, weights)) == pytest.approx(float(torch_own))

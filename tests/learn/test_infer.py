@@ -82,4 +82,4 @@ def test_an_image_gets_the_same_probability_alone_and_in_a_batch(trained):
     network = build("conv5_fc3", cache.shape).eval()
     together = probabilities(network, volumes)
     alone = [probabilities(network, volumes[n : n + 1])[0] for n in range(5)]
-    assert together == pytest.approx(alone, abs=1e-5)
+    assert [one for (one,) in together] == pytest.approx([one for (one,) in alone], abs=1e-5)

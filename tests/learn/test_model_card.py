@@ -43,7 +43,7 @@ def test_the_card_says_what_was_fitted_on_what_and_how_good_it_is(trained_copy, 
         assert words in text, words
     assert "Simulated images" not in text
     found = json.loads((run.folder / "model_card.json").read_text())
-    assert found["metrics"][0]["value"] == 0.8
+    assert found["tasks"][0]["metrics"][0]["value"] == 0.8
 
 
 def test_the_card_says_what_the_test_set_does_not_hold(trained_copy, run):

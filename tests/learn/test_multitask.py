@@ -8,11 +8,11 @@ from qcbench.learn.networks import architectures, build, count_parameters
 from qcbench.learn.networks.multitask import (
     OUTPUTS,
     balancing_weights,
-    masked_loss,
     ordered,
     targets,
     task_probabilities,
 )
+from qcbench.learn.objectives import ALL_TASKS
 from qcbench.schema import TASKS
 
 GOOD = {"straight_reject": False, "gadolinium": False, "motion": 0, "contrast": 0, "noise": 0}
@@ -35,7 +35,7 @@ def test_a_straight_reject_teaches_only_that():
     wanted = targets(REJECT)
     assert wanted[0] == 1 and all(math.isnan(value) for value in wanted[1:])
     logits = torch.zeros(1, 8, requires_grad=True)
-    masked_loss(logits, torch.tensor([wanted])).backward()
+    ALL_TASKS.loss(logits, torch.tensor([wanted])).backward()
     assert logits.grad[0, 0] != 0
     assert not logits.grad[0, 1:].any()
 
@@ -47,36 +47,6 @@ def test_grade_two_is_never_likelier_than_grade_one():
     assert torch.isfinite(logits).all()
 
 
-def test_the_loss_is_the_mean_over_what_was_noted():
-    logits = torch.zeros(3, 8)
-    logits[0, 0] = logit(0.9)
-    wanted = torch.full((3, 8), math.nan)
-    wanted[0, 0], wanted[1, 0], wanted[2, 1] = 1, 0, 1
-    of_sr, of_gadolinium = (-math.log(0.9) - math.log(0.5)) / 2, -math.log(0.5)
-    assert masked_loss(logits, wanted).item() == pytest.approx((of_sr + of_gadolinium) / 2)
-
-
-def test_a_batch_without_a_label_costs_nothing_and_breaks_nothing():
-    logits = torch.randn(2, 8, requires_grad=True)
-    loss = masked_loss(logits, torch.full((2, 8), math.nan))
-    loss.backward()
-    assert loss.item() == 0
-    assert not logits.grad.any()
-
-
-def test_what_was_not_noted_cannot_spoil_the_gradient():
-    logits = torch.tensor([[0.0] * 7 + [math.inf]], requires_grad=True)
-    masked_loss(logits, torch.tensor([[1.0] * 7 + [math.nan]])).backward()
-    assert torch.isfinite(logits.grad).all()
-
-
-def test_two_grades_off_costs_more_than_one():
-    sure = torch.tensor([[-9.0, -9, 9, 9, -9, -9, -9, -9]])  # motion 2
-    costs = [masked_loss(sure, torch.tensor([targets({**GOOD, "motion": grade})])).item() for grade in (2, 1, 0)]
-    assert costs == sorted(costs)
-    assert costs[2] == pytest.approx(2 * costs[1], rel=1e-3)
-
-
 def test_the_classes_of_an_output_weigh_the_same():
     every = torch.tensor([targets(row) for row in (GOOD, GOOD, GOOD, BAD, REJECT)])
     weights = balancing_weights(every)
@@ -84,7 +54,7 @@ def test_the_classes_of_an_output_weigh_the_same():
     assert weights[1].tolist() == pytest.approx([4 / 6, 4 / 2])  # the reject has no gadolinium noted
     assert weights[7].tolist() == [0.5, 0]  # nobody has noise 2
     logits = torch.zeros(5, 8)
-    assert masked_loss(logits, every, weights).item() < masked_loss(logits, every).item() * 1.01
+    assert ALL_TASKS.loss(logits, every, weights).item() < ALL_TASKS.loss(logits, every).item() * 1.01
 
 
 def test_tiers_follow_from_the_grades():
@@ -137,7 +107,7 @@ def test_it_learns_all_from_images_that_each_lack_something():
     losses = []
     for _ in range(30):
         optimiser.zero_grad()
-        loss = masked_loss(network(volumes), wanted, balancing_weights(wanted))
+        loss = ALL_TASKS.loss(network(volumes), wanted, balancing_weights(wanted))
         loss.backward()
         optimiser.step()
         losses.append(loss.item())

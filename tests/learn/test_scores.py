@@ -85,7 +85,7 @@ def test_predictions_come_by_run_and_fold_without_the_empty_ones(study):
     ]
     store.write(study, "predictions", rows)
     run = runs.Run(folder=study.runs / "one", config={})
-    assert predictions_of(study, [run], {"a", "b"}) == {"one": {0: {"a": 0.25}, 1: {"a": 0.25}}}
+    assert predictions_of(study, [run], {"a", "b"}) == {("one", "sr"): {0: {"a": 0.25}, 1: {"a": 0.25}}}
 
 
 def test_a_simulated_image_is_noticed():
@@ -99,4 +99,4 @@ def test_a_network_that_began_with_simulated_copies_rests_on_them(study):
     config = {"task": "sr", "architecture": "lean3d", "preset": "better"}
     run = runs.Run(folder=study.runs / "one", config=config)
     begun = runs.Run(folder=study.runs / "two", config={**config, "pretraining": {"source": "simulated"}})
-    assert [about(each, truth, ["i00"])["simulated"] for each in (run, begun)] == [False, True]
+    assert [about(each, "sr", truth, ["i00"])["simulated"] for each in (run, begun)] == [False, True]

@@ -92,25 +92,6 @@ def balancing_weights(every_target: Tensor) -> Tensor:
     return torch.where(counts > 0, counts.sum(dim=1, keepdim=True) / (2 * counts.clamp(min=1)), 0.0)
 
 
-def masked_loss(logits: Tensor, wanted: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Return the loss of a batch: for each output the mean over what was noted, and the mean over those outputs.
-
-    `logits` and `wanted` are (n, 8), the second with not-a-number where nothing was noted; `weights` (8, 2) as
-    `balancing_weights` gives them. An output that nobody noted in this batch has no part in it; with none at all the
-    loss is 0 and teaches nothing. Grades count at both steps, so that two grades off costs more than one.
-    """
-    noted = ~wanted.isnan()
-    answers = torch.where(noted, wanted, 0.0).to(logits.dtype)
-    losses = F.binary_cross_entropy_with_logits(logits, answers, reduction="none")
-    if weights is not None:
-        losses = losses * torch.where(answers == 1, weights[:, 1], weights[:, 0]).to(logits.dtype)
-    # A sum over a masked product would carry the not-a-number of an overflown logit; `where` does not.
-    sums = torch.where(noted, losses, 0.0).sum(dim=0)
-    counts = noted.sum(dim=0)
-    of_outputs = sums / counts.clamp(min=1)
-    return of_outputs.sum() / (counts > 0).sum().clamp(min=1)
-
-
 def task_probabilities(logits: Tensor) -> dict[str, Tensor]:
     """Return the probability (n,) of each task of `predictions`: sr, gadolinium, tier3, tier2, then the artefacts.
 
