@@ -159,6 +159,8 @@ def watch(folder: Path) -> int:
     """Run a job's verb to its end and write how it goes; what the watcher process does. Return its exit status."""
     job = Job(folder)
     command = [sys.executable, "-c", "from qcbench.cli import main; main()", *job.asked["arguments"], "--json"]
+    # A Jupyter server that a script left in the background ignores interrupts, and so would all that comes of it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with (folder / "log.txt").open("wb") as log, (folder / "summary.json").open("wb") as summary:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=summary, stderr=log, cwd=folder, start_new_session=True

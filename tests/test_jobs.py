@@ -103,6 +103,21 @@ def test_a_job_that_is_stopped_gets_an_interrupt_and_says_stopped(study, tmp_pat
     assert job.status()["exit_status"] == 130
 
 
+def test_a_job_can_be_stopped_though_its_notebook_server_ignores_interrupts(study, tmp_path, monkeypatch):
+    body = "def main():\n import time\n try:\n  time.sleep(600)\n except KeyboardInterrupt:\n  raise SystemExit(130)\n"
+    slow(tmp_path, monkeypatch, body)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a server started with & by a script
+    try:
+        job = Job.start(study, "train", {})
+    finally:
+        signal.signal(signal.SIGINT, before)
+    wait_for(job, "running")
+    time.sleep(2)
+    job.stop()
+    assert job.wait(60) == "stopped"
+    assert job.status()["exit_status"] == 130
+
+
 def test_a_job_whose_watcher_was_killed_is_lost_and_not_called_running(study, tmp_path, monkeypatch):
     slow(tmp_path, monkeypatch, "def main():\n import time\n time.sleep(600)\n")
     job = Job.start(study, "train", {})

@@ -85,7 +85,7 @@ class Desk:
 
     def waits_at(self, position):
         """Wait until the image of that position is on the screen."""
-        self.page.wait_for_selector(f'.qc-labeller[data-painted="{position}"]', timeout=60_000)
+        self.page.wait_for_selector(f'.qc-labeller[data-painted="{position}"]', timeout=180_000)
 
     def press(self, *codes):
         for code in codes:

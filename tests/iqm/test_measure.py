@@ -143,6 +143,7 @@ def test_another_contrast_is_judged_by_its_tissues_and_not_by_its_likeness(
 ):
     score = Score(
         alignment=alignment,
+        likeness=0.6,
         correlation=-0.07,
         tissue_information=information,
         plausibility=1.0,
