@@ -27,8 +27,14 @@ Json = Annotated[bool, typer.Option("--json", help="print a machine-readable sum
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="default: a free one")]
 Spacing = Annotated[int, typer.Option(help="voxel size in mm that networks see: 1, 2 or 4")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
-Task = Annotated[str, typer.Option(help="sr, gadolinium, tier3, tier2, or all")]
-Architecture = Annotated[str, typer.Option(help="the network")]
+Task = Annotated[str, typer.Option(help="sr, gadolinium, tier3, tier2, or all; multitask with multitask3d")]
+Architecture = Annotated[
+    str,
+    typer.Option(help="conv5_fc3, inception3d, inception3d_adaptive, resnet3d, lean3d, multitask3d, or forest_25"),
+]
+TrainingPreset = Annotated[str, typer.Option(help="paper-2022, better or quick")]
+Folds = Annotated[str, typer.Option(help="all, or e.g. 0,1")]
+Epochs = Annotated[int | None, typer.Option(help="at most; default that of the preset")]
 
 
 def finish(summary: Outcome, as_json: bool) -> None:

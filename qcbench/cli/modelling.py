@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from qcbench import pipeline
-from qcbench.cli.arguments import Architecture, Device, Json, Spacing, StudyArgument, Task, finish
+from qcbench.cli.arguments import (
+    Architecture,
+    Device,
+    Epochs,
+    Folds,
+    Json,
+    Spacing,
+    StudyArgument,
+    Task,
+    TrainingPreset,
+    finish,
+)
 from qcbench.errors import UsageError
 
 app = typer.Typer()
@@ -31,10 +42,10 @@ def train(
     study: StudyArgument,
     task: Task = "all",
     architecture: Architecture = "conv5_fc3",
-    preset: Annotated[str, typer.Option(help="paper-2022, better or quick")] = "paper-2022",
-    folds: Annotated[str, typer.Option(help="all, or e.g. 0,1")] = "all",
+    preset: TrainingPreset = "paper-2022",
+    folds: Folds = "all",
     spacing: Spacing = 1,
-    epochs: Annotated[int | None, typer.Option(help="at most; default that of the preset")] = None,
+    epochs: Epochs = None,
     learning_rate: Annotated[float | None, typer.Option(help="default that of the preset")] = None,
     pretrain: Annotated[str | None, typer.Option(help="simulated: begin with simulated copies")] = None,
     voxels: Annotated[str, typer.Option(help="of the cache: uint8 or uint16")] = "uint8",
@@ -74,10 +85,10 @@ def learning_curve(
     task: Task = "all",
     sizes: Annotated[str, typer.Option(help="images, e.g. 500,1000; default: all, half... five sizes")] = "",
     architecture: Architecture = "conv5_fc3",
-    preset: Annotated[str, typer.Option(help="training preset")] = "paper-2022",
-    folds: Annotated[str, typer.Option(help="all, or e.g. 0,1")] = "all",
+    preset: TrainingPreset = "paper-2022",
+    folds: Folds = "all",
     spacing: Spacing = 1,
-    epochs: Annotated[int | None, typer.Option(help="at most; default that of the preset")] = None,
+    epochs: Epochs = None,
     seed: Annotated[int, typer.Option(help="of the subsets, weights and order")] = 0,
     device: Device = "auto",
     as_json: Json = False,
@@ -104,10 +115,10 @@ def leave_one_out(
     by: Annotated[str, typer.Option(help="hospital, manufacturer or model_name")] = "hospital",
     task: Task = "all",
     architecture: Architecture = "conv5_fc3",
-    preset: Annotated[str, typer.Option(help="training preset")] = "paper-2022",
-    folds: Annotated[str, typer.Option(help="of the others: all, or e.g. 0,1")] = "0",
+    preset: TrainingPreset = "paper-2022",
+    folds: Folds = "0",
     spacing: Spacing = 1,
-    epochs: Annotated[int | None, typer.Option(help="at most; default that of the preset")] = None,
+    epochs: Epochs = None,
     seed: Annotated[int, typer.Option(help="of weights and order")] = 0,
     device: Device = "auto",
     least_images: Annotated[int, typer.Option(help="labelled images that a hospital must have")] = 20,
