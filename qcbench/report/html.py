@@ -79,7 +79,7 @@ def report(study: Study | str | Path, *, compare: str | None = None, show_progre
             made.append(section(study, data))
             advance()
         made = provenance.with_contents(made, data)
-        files = dict(files_of(made))
+        files = dict(files_of(made, simulated=data.is_simulated))
         sources = {section.anchor: provenance.made_from(section.anchor, data) for section in made}
         page = render(head(study, data), made, files, sources=sources).encode()
         files["report.html"] = page
@@ -156,8 +156,11 @@ def simulated_sentence(data: StudyTables, *, in_detail: bool = True) -> str:
     return f"{sentence} Simulated are {' and '.join(what)}." if what and in_detail else sentence
 
 
-def files_of(made: list[Section], *, with_parquet: bool = True) -> Iterator[tuple[str, bytes]]:
-    """Yield the name below the reports folder and the bytes of each table, figure and text."""
+def files_of(made: list[Section], *, with_parquet: bool = True, simulated: bool = False) -> Iterator[tuple[str, bytes]]:
+    """Yield the name below the reports folder and the bytes of each table, figure and text.
+
+    Where something is `simulated`, each figure says so by itself: its file may leave the page.
+    """
     for section in made:
         for block in section.all_blocks():
             if isinstance(block, TableBlock):
@@ -168,8 +171,9 @@ def files_of(made: list[Section], *, with_parquet: bool = True) -> Iterator[tupl
             elif isinstance(block, TextBlock):
                 yield f"texts/{block.name}.txt", f"{block.text}\n".encode()
             elif isinstance(block, FigureBlock):
-                yield f"figures/{block.name}.png", figures.to_png(block.figure)
-                yield f"figures/{block.name}.svg", figures.to_svg(block.figure)
+                mark = "simulated images or labels" if simulated else ""
+                yield f"figures/{block.name}.png", figures.to_png(block.figure, mark=mark)
+                yield f"figures/{block.name}.svg", figures.to_svg(block.figure, mark=mark)
 
 
 def _write(study: Study, files: dict[str, bytes]) -> int:

@@ -5,7 +5,8 @@ DataFrames in, DataFrames out, as in `qcbench.report.tables`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -32,6 +33,15 @@ TASK_TITLES = {
     "tier2": "tier 2 against tier 1",
 }
 ANNOTATORS = "annotators"
+
+
+class Branch(NamedTuple):
+    """The images of a tier with or without gadolinium: `grades` has those of grade 0, 1 and 2 of each artefact."""
+
+    tier: str
+    gadolinium: bool
+    n: int
+    grades: Mapping[str, tuple[int, int, int]]
 
 
 def class_counts(consensus: pd.DataFrame) -> pd.DataFrame:
@@ -62,6 +72,20 @@ def gadolinium_counts(consensus: pd.DataFrame) -> dict[str, tuple[int, int]]:
         n_with = int(members["gadolinium"].sum())
         counts[name] = (n_with, len(members) - n_with)
     return counts
+
+
+def class_branches(consensus: pd.DataFrame) -> list[Branch]:
+    """Return the images of each tier that has some, with and then without gadolinium, by the grade of each artefact."""
+    graded = consensus[class_of(consensus) != "SR"]
+    branches = []
+    for name, members in graded.groupby(class_of(graded)):
+        noted = members["gadolinium"].fillna(value=False)
+        for gadolinium, part in ((True, members[noted]), (False, members[~noted])):
+            grades = {
+                artefact: tuple(int((part[artefact] == grade).sum()) for grade in (0, 1, 2)) for artefact in GRADED
+            }
+            branches.append(Branch(name, gadolinium, len(part), grades))
+    return branches
 
 
 def waiting_reviews(open_reviews: pd.DataFrame) -> pd.DataFrame:

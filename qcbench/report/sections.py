@@ -58,16 +58,28 @@ def images(study: Study, data: StudyTables) -> Section:
     """Return the section on scanners, age and sex (Table 1) and on what is left out."""
     if data.images.empty:
         return Section(anchor="images", title="Images", blocks=(_no_images(),))
+    usable = tables.usable(data.images)
     blocks: list[Block] = [
         TableBlock(
             name="images",
             caption="Images by manufacturer, model and field strength (Table 1). Age and sex are counted per image, "
             "not per participant; sd with ddof = 1. Excluded and unreadable images are not in it.",
-            frame=tables.demographics(tables.usable(data.images)),
+            frame=tables.demographics(usable),
             formats={"Field strength, T": "g"},
             total_row=True,
         )
     ]
+    labelled = usable[usable["image_id"].isin(data.consensus["image_id"])]
+    if 0 < len(labelled) < len(usable):
+        blocks.append(
+            TableBlock(
+                name="images-with-consensus",
+                caption="The same for the images with a consensus, as the paper counts them in its Table 1.",
+                frame=tables.demographics(labelled),
+                formats={"Field strength, T": "g"},
+                total_row=True,
+            )
+        )
     reasons = tables.left_out(data.images)
     if len(reasons):
         blocks.append(TableBlock(name="left-out", caption="Why images are left out.", frame=reasons))
@@ -202,10 +214,11 @@ def _class_blocks(data: StudyTables, counts: dict, n_rejects: int) -> tuple[Bloc
     return (
         FigureBlock(
             name="classes",
-            caption="Classes (inner ring) and gadolinium, Gd (outer ring), in images (Figure 4).",
+            caption="Images by class (inner ring), gadolinium, Gd (second ring) and the grades of contrast, motion "
+            "and noise (outer rings) (Figure 4).",
             alt=f"straight rejects: {n_rejects}; "
             + "; ".join(f"{tier}: {n} with gadolinium, {m} without" for tier, (n, m) in counts.items()),
-            figure=figures.nested_rings(n_rejects, counts),
+            figure=figures.nested_rings(n_rejects, results.class_branches(data.consensus)),
         ),
         TableBlock(
             name="classes",

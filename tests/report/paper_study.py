@@ -25,16 +25,22 @@ MARGINS = {
     (3, False): ((27, 43, 323), (147, 86, 160), (271, 120, 2)),
 }
 N_REJECTED, N_TEST, N_FOLDS = 1455, 500, 5
+N_HOSPITALS = 39
+#: Images of each scanner: the published sums of manufacturers and of field strengths (Table 1), models invented.
 SCANNERS = (
-    ("Siemens", "Avanto", 1.5, 0.14),
-    ("Siemens", "Aera", 1.5, 0.10),
-    ("Siemens", "Skyra", 3.0, 0.27),
-    ("Siemens", "Prisma", 3.0, 0.17),
-    ("GE", "Signa HDxt", 1.5, 0.17),
-    ("GE", "Discovery MR750", 3.0, 0.143),
-    ("Philips", "Ingenia", 3.0, 0.006),
-    ("Toshiba", "Titan", 1.5, 0.001),
+    ("Siemens", "Avanto", 1.5, 740),
+    ("Siemens", "Aera", 1.5, 560),
+    ("Siemens", "Skyra", 3.0, 1500),
+    ("Siemens", "Prisma", 3.0, 952),
+    ("GE", "Signa HDxt", 1.5, 966),
+    ("GE", "Discovery MR750", 3.0, 744),
+    ("Philips", "Ingenia", 3.0, 33),
+    ("Toshiba", "Titan", 1.5, 5),
 )
+#: Images of each class whose age and sex are known (Table 4; the 117 printed for tier 2 is a slip for 1,117).
+WITH_DEMOGRAPHICS = {None: 1132, 1: 702, 2: 1117, 3: 1323}
+#: Of images with and without gadolinium, how many have words of it in their DICOM description.
+WITH_DICOM_WORDS = {True: 2033, False: 987}
 #: How far the probabilities of each network lie from a coin toss, by task.
 SKILL = {
     ("sr", "conv5_fc3"): 3.4,
@@ -57,7 +63,7 @@ def paper_study(folder) -> Study:
     random = np.random.default_rng(0)
     grades = consensus_grades(random)
     ids = [f"sub-{number // 4 * 3 + number % 4 % 3:05d}_run-{number}_T1w" for number in range(len(grades))]
-    write_images(study, ids, random)
+    write_images(study, ids, grades, random)
     write_labels(study, ids, grades, random)
     write_consensus(study, ids, grades)
     sets = write_splits(study, ids, random)
@@ -78,11 +84,13 @@ def consensus_grades(random) -> list[dict]:
     return [dict(rows[place]) for place in random.permutation(len(rows))]
 
 
-def write_images(study, ids, random) -> None:
+def write_images(study, ids, grades, random) -> None:
     """Fill the catalogue and the preprocessed images: those labelled, and some that never got so far."""
     pictures = [save_screenshot(study, number, random) for number in range(16)]
-    shares = np.array([share for *_, share in SCANNERS])
-    scanners = random.choice(len(SCANNERS), len(ids) + 800, p=shares / shares.sum())
+    labelled = np.repeat(np.arange(len(SCANNERS)), [n for *_, n in SCANNERS])
+    scanners = np.concatenate([random.permutation(labelled), random.choice(labelled, 800)])
+    known = first_of_each([noted["tier"] for noted in grades], WITH_DEMOGRAPHICS)
+    described = first_of_each([noted["gadolinium"] for noted in grades], WITH_DICOM_WORDS)
     fates = [{}] * len(ids) + [{"excluded_reason": "fewer than 40 slices"}] * 310
     fates += [{"excluded_reason": "younger than 18 years"}] * 120 + [{"excluded_reason": "not the head"}] * 30
     fates += [{"error": "TRUNCATED: the file ends early"}] * 30 + [{"error": "NOT_NIFTI: no header"}] * 10
@@ -99,10 +107,10 @@ def write_images(study, ids, random) -> None:
                 "manufacturer": maker,
                 "model_name": model,
                 "field_strength_t": field,
-                "hospital": f"hospital {chr(65 + scanners[number] % 4 + 4 * (number % 3))}",
-                "age_years": None if number % 9 == 0 else float(random.integers(18, 95)),
-                "sex": None if number % 9 == 0 else "FM"[number % 2],
-                "dicom_gadolinium": bool(random.random() < 0.7),
+                "hospital": f"hospital {number % N_HOSPITALS + 1}",
+                "age_years": float(random.integers(18, 95)) if number in known else None,
+                "sex": "FM"[number % 2] if number in known else None,
+                "dicom_gadolinium": number in described,
                 "simulated": True,
                 **{name: words for name, words in fate.items() if name in ("excluded_reason", "error")},
             }
@@ -118,6 +126,11 @@ def write_images(study, ids, random) -> None:
             done.append({**row, "screenshot_path": screenshot, "alignment": alignment, "seconds": seconds})
     store.write(study, "images", catalogue)
     store.write(study, "preprocessed", [{**row, "template_sha256": "f" * 64} for row in done])
+
+
+def first_of_each(values, wanted) -> set[int]:
+    """Return the places of the first so many of each value."""
+    return {place for value, n in wanted.items() for place in [p for p, v in enumerate(values) if v == value][:n]}
 
 
 def save_screenshot(study, number, random) -> str:

@@ -91,7 +91,7 @@ def undrawn(monkeypatch):
     for name in figures.__all__:
         monkeypatch.setattr(figures, name, lambda *_: None)
     for name in ("to_png", "to_svg"):
-        monkeypatch.setattr(figures, name, lambda _: b"a picture")
+        monkeypatch.setattr(figures, name, lambda _, mark: b"a picture")
 
 
 @pytest.fixture(scope="module")

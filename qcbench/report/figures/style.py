@@ -14,12 +14,14 @@ from collections.abc import Callable
 import matplotlib.style
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 WIDTH_INCHES = 7.2  # two columns of a journal page
 COLOURS = {"SR": "#7a7a7a", "tier 1": "#0072b2", "tier 2": "#e69f00", "tier 3": "#d55e00"}
 INK, GREY, RULE, GREEN = "#1b1b1b", "#6b6b6b", "#d9d9d9", "#009e73"
 #: Lines of several networks in one panel, each with its own mark: colour alone would not tell them.
 SERIES = (("#0072b2", "o"), ("#d55e00", "s"), ("#cc79a7", "^"), ("#56b4e9", "v"), ("#000000", "D"), ("#e69f00", "P"))
+_MARK_INCHES = 0.14  # the height of what is written below a figure
 STYLE = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so it is the same everywhere
@@ -61,18 +63,30 @@ def styled(draw: Callable) -> Callable:
 
 
 @styled
-def to_svg(figure: Figure) -> bytes:
-    """Return a figure as SVG with its text as outlines and without a date. Same figure, same bytes."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", dpi=200, metadata={"Date": None, "Creator": "qcbench"})
-    return buffer.getvalue()
+def to_svg(figure: Figure, *, mark: str = "") -> bytes:
+    """Return a figure as SVG with its text as outlines and without a date. Same figure, same bytes.
+
+    `mark` is written small below it, for what must be known wherever the file goes.
+    """
+    return _saved(figure, mark, format="svg", dpi=200, metadata={"Date": None, "Creator": "qcbench"})
 
 
 @styled
-def to_png(figure: Figure, *, dpi: int = 200) -> bytes:
-    """Return a figure as PNG. Same figure, same bytes."""
+def to_png(figure: Figure, *, dpi: int = 200, mark: str = "") -> bytes:
+    """Return a figure as PNG. Same figure, same bytes. `mark` as in `to_svg`."""
+    return _saved(figure, mark, format="png", dpi=dpi, metadata={"Software": "qcbench"})
+
+
+def _saved(figure: Figure, mark: str, **how) -> bytes:
+    width, height = figure.get_size_inches()
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": "qcbench"})
+    if not mark:
+        figure.savefig(buffer, **how)
+        return buffer.getvalue()
+    # Below the figure and not in it: whatever its layout, the mark covers nothing and nothing moves.
+    written = figure.text(0.995, -_MARK_INCHES / height, mark, ha="right", va="bottom", fontsize=6, color=GREY)
+    figure.savefig(buffer, bbox_inches=Bbox([[0, -_MARK_INCHES], [width, height]]), **how)
+    written.remove()
     return buffer.getvalue()
 
 

@@ -1,12 +1,17 @@
+import io
+
 import matplotlib
 import pytest
+from PIL import Image, ImageChops
 
 from qcbench.report import figures
 from qcbench.report.inputs import read_tables
+from qcbench.report.results import Branch
 
 
 def drawn():
-    return figures.nested_rings(26, {"tier 1": (10, 6), "tier 2": (20, 8), "tier 3": (30, 0)})
+    grades = {"contrast": (16, 0, 0), "motion": (10, 6, 0), "noise": (10, 0, 6)}
+    return figures.nested_rings(26, [Branch("tier 1", True, 16, grades)])
 
 
 @pytest.mark.parametrize("save", [figures.to_svg, figures.to_png])
@@ -26,3 +31,10 @@ def test_the_reader_s_own_matplotlib_settings_neither_count_nor_change():
         changed = figures.to_png(drawn())
         assert matplotlib.rcParams["font.size"] == 30
     assert changed == figures.to_png(drawn())
+
+
+def test_a_mark_stands_below_the_figure_and_moves_nothing():
+    plain, marked = (Image.open(io.BytesIO(figures.to_png(drawn(), mark=mark))) for mark in ("", "simulated"))
+    assert (marked.width, marked.height) == (plain.width, plain.height + 28)
+    assert ImageChops.difference(marked.crop((0, 0, *plain.size)), plain).getbbox() is None
+    assert b"<!-- simulated -->" in figures.to_svg(drawn(), mark="simulated")
