@@ -18,14 +18,14 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from qcbench import store
 from qcbench.errors import LeakError, UsageError
+from qcbench.learn import split_checks
+from qcbench.learn.split_checks import Place
+from qcbench.learn.tasks import CLASSES, image_class
 from qcbench.study import Study
 from qcbench.summary import Summary
 
 Row = Mapping[str, object]
-#: Set and fold of a participant.
-Place = tuple[str, int | None]
 
-CLASSES = ("straight reject", "tier 1", "tier 2", "tier 3", "ungraded")
 #: So many test sets are drawn and compared; more change the proportions by less than an image.
 _N_DRAWS = 400
 
@@ -42,10 +42,11 @@ def split(
     """Write the table `splits` of all images with a consensus; return what was decided.
 
     The test set takes `test_share` of the images, or about `test_images` (500 of 5,500 in the
-    paper), in whole participants. Participants who have a place keep it, new ones are placed; with
-    `redraw`, another seed or another number of folds all are drawn anew. Same consensus, same table
-    before, same seed: same split. Raises StudyError without a consensus and UsageError with fewer
-    than three participants.
+    paper), in whole participants. Participants who have a place keep it, new ones are placed. With
+    another number of folds, or when there were too few people for those asked for and are no more, the
+    folds alone are drawn anew; with `redraw` or another seed, all. Same consensus, same table before,
+    same seed: same split. Raises StudyError without a consensus and UsageError with fewer than three
+    participants, or a share or number of test images that leaves none to test or none to learn from.
     """
     started = time.monotonic()
     study = Study.of(study)
@@ -57,11 +58,11 @@ def split(
         for row in consensus
         if row["image_id"] not in catalogue
     }
-    n_test = round(test_share * len(rows)) if test_images is None else test_images
+    n_test = _test_size(len(rows), test_share, test_images)
     old = {row["image_id"]: row for row in store.rows(study, "splits")}
-    kept = {} if redraw else _kept_places(old.values(), rows, folds=folds, seed=seed)
+    kept = {} if redraw else _kept_places(old.values(), rows, seed=seed)
     drawn = (
-        grown_rows(rows, kept, test_images=n_test, seed=seed)
+        grown_rows(rows, kept, test_images=n_test, folds=folds, seed=seed)
         if kept
         else split_rows(rows, test_images=n_test, folds=folds, seed=seed)
     )
@@ -74,8 +75,8 @@ def split(
         done=len(new) - len(same),
         unchanged=len(same),
         failed=failed,
-        facts=_facts(new, rows, kept),
-        notes=_notes(new, rows, old, folds, n_test),
+        facts=split_checks.facts(new, rows, kept),
+        notes=split_checks.notes(new, rows, old, folds=folds, test_images=n_test),
         seconds=time.monotonic() - started,
     )
 
@@ -94,21 +95,23 @@ def split_rows(cases: Sequence[Row], *, test_images: int, folds: int = 5, seed: 
             f"a split needs at least 3 participants (one to test, two to cross-validate), got {len(participants)}; "
             "label images of more people"
         )
-    if folds < 2:
-        raise UsageError(f"cross-validation needs at least 2 folds, got {folds}")
+    _refuse_few_folds(folds)
     test = _test_participants(cases, participants, test_images, seed)
     rest = [case for case in cases if case["participant_id"] not in test]
     fold_of = _folds(rest, min(folds, len(participants) - len(test)), seed)
     return _as_rows(cases, {who: ("cv", fold_of[who]) if who in fold_of else ("test", None) for who in participants})
 
 
-def grown_rows(cases: Sequence[Row], places: Mapping[str, Place], *, test_images: int, seed: int = 0) -> list[dict]:
+def grown_rows(
+    cases: Sequence[Row], places: Mapping[str, Place], *, test_images: int, folds: int = 5, seed: int = 0
+) -> list[dict]:
     """Return one row of the table `splits` per case, of which some participants have a place already. Pure.
 
     `places` gives set and fold by participant. Of the new participants, as many as the test set lacks for
     `test_images` go there, drawn as in `split_rows`; the others one by one to the fold that has the fewest images of
-    their classes.
+    their classes. Where there are not as many folds as there should be, all but the test set are cut into folds anew.
     """
+    _refuse_few_folds(folds)
     cases = sorted(cases, key=lambda case: case["image_id"])
     places = dict(places)
     new = sorted({case["participant_id"] for case in cases} - set(places))
@@ -118,16 +121,24 @@ def grown_rows(cases: Sequence[Row], places: Mapping[str, Place], *, test_images
     # A draw takes one participant at least: nobody is drawn for less than half of what one would bring.
     if new and lacking > len(arriving) / len(new) / 2:
         places.update(dict.fromkeys(_drawn(arriving, new, lacking, seed, least=1, most=len(new)), ("test", None)))
-    folds = sorted({fold for set_, fold in places.values() if set_ == "cv"})
+    present = sorted({fold for set_, fold in places.values() if set_ == "cv"})
+    rest = [case for case in cases if places.get(case["participant_id"]) != ("test", None)]
+    n_folds = min(folds, len({case["participant_id"] for case in rest}))
+    if len(present) == n_folds:
+        _place_in_folds(rest, places, present)
+    else:
+        places.update({who: ("cv", fold) for who, fold in _folds(rest, n_folds, seed).items()})
+    return _as_rows(cases, places)
+
+
+def _place_in_folds(cases: Sequence[Row], places: dict[str, Place], folds: Sequence[int]) -> None:
+    """Give each participant without a place the fold that has the fewest images of their classes."""
     counts = {fold: Counter() for fold in folds}
+    owned: dict[str, Counter] = {}
     for case in cases:
-        set_, fold = places.get(case["participant_id"], (None, None))
-        if set_ == "cv":
-            counts[fold].update([case["class"]])
-    owned: dict[str, Counter] = {who: Counter() for who in new if who not in places}
-    for case in arriving:
-        if case["participant_id"] in owned:
-            owned[case["participant_id"]].update([case["class"]])
+        _, fold = places.get(case["participant_id"], (None, None))
+        mine = owned.setdefault(case["participant_id"], Counter()) if fold is None else counts[fold]
+        mine.update([case["class"]])
     for who in sorted(owned, key=lambda who: (-owned[who].total(), who)):
         # Sum of products: what the fold has of the classes that come. Then the smaller fold, then the first.
         fold = min(
@@ -135,7 +146,6 @@ def grown_rows(cases: Sequence[Row], places: Mapping[str, Place], *, test_images
         )
         counts[fold].update(owned[who])
         places[who] = ("cv", fold)
-    return _as_rows(cases, places)
 
 
 def refuse_leak(rows: Iterable[Row]) -> None:
@@ -157,17 +167,6 @@ def refuse_leak(rows: Iterable[Row]) -> None:
         raise LeakError(f"{len(leaks)} {people} in more than one set or fold: {'; '.join(leaks)}. Run split again.")
 
 
-def image_class(row: Row) -> str:
-    """Return the class of a consensus row: straight reject, tier 1, 2 or 3, or ungraded.
-
-    >>> image_class({"straight_reject": False, "tier": 2})
-    'tier 2'
-    """
-    if row["straight_reject"]:
-        return "straight reject"
-    return "ungraded" if row["tier"] is None else f"tier {row['tier']}"
-
-
 def _case(consensus_row: Row, image: Row) -> dict:
     return {
         "image_id": consensus_row["image_id"],
@@ -179,20 +178,35 @@ def _case(consensus_row: Row, image: Row) -> dict:
     }
 
 
-def _kept_places(old: Iterable[Row], cases: Iterable[Row], *, folds: int, seed: int) -> dict[str, Place]:
+def _test_size(n_images: int, test_share: float, test_images: int | None) -> int:
+    """Return how many test images are wanted. Raises UsageError where there would be nothing else, or none."""
+    if test_images is None:
+        if not 0 < test_share < 1:
+            raise UsageError(f"the share of test images lies between 0 and 1, as 0.1 for a tenth; got {test_share:g}")
+        return round(test_share * n_images)
+    if not 0 < test_images < n_images:
+        raise UsageError(
+            f"from 1 to {n_images - 1} images can be the test set, for {n_images} have a consensus; got {test_images}"
+        )
+    return test_images
+
+
+def _refuse_few_folds(folds: int) -> None:
+    if folds < 2:
+        raise UsageError(f"cross-validation needs at least 2 folds, got {folds}")
+
+
+def _kept_places(old: Iterable[Row], cases: Iterable[Row], *, seed: int) -> dict[str, Place]:
     """Return the places of those participants who keep theirs; nobody when all are to be drawn anew."""
     old = list(old)
     refuse_leak(old)
-    n_folds = len({row["fold"] for row in old} - {None})
-    # Fewer folds than were asked for, because participants were few, are no wish for another number of them.
-    was_short = n_folds == len({row["participant_id"] for row in old if row["set"] == "cv"}) < folds
-    if {row["seed"] for row in old} != {seed} or not (n_folds == folds or was_short):
+    if {row["seed"] for row in old} != {seed}:
         return {}
     present = {case["participant_id"] for case in cases}
     places = {row["participant_id"]: (row["set"], row["fold"]) for row in old if row["participant_id"] in present}
     # Sets that those who left have emptied are of no use.
-    n_left = len({fold for set_, fold in places.values() if set_ == "cv"})
-    return places if ("test", None) in places.values() and n_left == n_folds else {}
+    n_cv = sum(set_ == "cv" for set_, _ in places.values())
+    return places if n_cv >= 2 and len(places) > n_cv else {}
 
 
 def _as_rows(cases: Sequence[Row], places: Mapping[str, Place]) -> list[dict]:
@@ -259,57 +273,3 @@ def _folds(cases: Sequence[Row], n_folds: int, seed: int) -> dict[str, int]:
     if not cuts or min(map(len, cuts)) == 0:  # stratifying may leave a fold empty when participants are few
         cuts = [held_out for _, held_out in GroupKFold(n_folds).split(blank, classes, groups)]
     return {groups[index]: fold for fold, held_out in enumerate(cuts) for index in held_out}
-
-
-def _facts(new: Sequence[Row], cases: Sequence[Row], kept: Mapping[str, Place]) -> dict[str, object]:
-    test = {row["image_id"] for row in new if row["set"] == "test"}
-    participants = {row["participant_id"] for row in new}
-    facts = {
-        "participants": len(participants),
-        "kept_where_they_were": len(kept),
-        "test_participants": len({row["participant_id"] for row in new if row["set"] == "test"}),
-        "test_images": len(test),
-        "cv_images": len(new) - len(test),
-        "folds": len({row["fold"] for row in new} - {None}),
-    }
-    for name in ("class", "manufacturer", "model_name"):
-        if len({case[name] for case in cases}) > 1:
-            facts[f"largest_difference_of_{name}_percent"] = round(100 * _largest_difference(cases, test, name), 1)
-    return facts
-
-
-def _largest_difference(cases: Sequence[Row], test: set[str], name: str) -> float:
-    """Return the largest difference between a value's share in the test set and in the rest, 0 to 1."""
-    inside = Counter(case[name] for case in cases if case["image_id"] in test)
-    outside = Counter(case[name] for case in cases if case["image_id"] not in test)
-    return max(abs(inside[v] / inside.total() - outside[v] / outside.total()) for v in {*inside, *outside})
-
-
-def _absent_from_test(cases: Sequence[Row], test: set[str], name: str) -> list[str]:
-    """Return a sentence per value of which the test set should hold an image by its size, and holds none."""
-    counts = Counter(case.get(name) for case in cases)
-    tested = {case.get(name) for case in cases if case["image_id"] in test}
-    share = len(test) / max(1, len(cases))
-    return [
-        f"no image of {name.replace('_', ' ')} {value!r} ({count} in all) is in the test set: nothing is known of it"
-        for value, count in sorted(counts.items(), key=str)
-        if value is not None and value not in tested and count * share >= 1
-    ]
-
-
-def _notes(new: Sequence[Row], cases: Sequence[Row], old: Mapping[str, Row], folds: int, test_images: int) -> list[str]:
-    test = {row["image_id"] for row in new if row["set"] == "test"}
-    notes = [note for name in ("manufacturer", "model_name") for note in _absent_from_test(cases, test, name)]
-    if len(test) > 1.5 * test_images + 5 or len(test) < test_images / 1.5 - 5:
-        notes.append(f"the test set has {len(test)} images, {test_images} were asked for; redraw to come closer")
-    n_folds = len({row["fold"] for row in new} - {None})
-    if n_folds < folds:
-        notes.append(f"{n_folds} folds instead of {folds}: no more participants are left beside the test set")
-    counts = Counter(case["class"] for case in cases)
-    notes += [f"the class {name!r} has no image" for name in CLASSES[:-1] if not counts[name]]
-    if counts["ungraded"]:
-        notes.append(f"{counts['ungraded']} images are neither straight reject nor graded: only task sr uses them")
-    moved = sum(old[row["image_id"]]["set"] != row["set"] for row in new if row["image_id"] in old)
-    if moved:
-        notes.append(f"{moved} images changed between test and cross-validation: train again before evaluating")
-    return notes

@@ -23,9 +23,21 @@ CLASS_NAMES = {
     "tier2": ("tier 2", "tier 1"),
 }
 
-
+#: The classes whose shares a test set should have as the rest has.
+CLASSES = ("straight reject", "tier 1", "tier 2", "tier 3", "ungraded")
 #: The task of a run whose network answers all of them.
 MULTITASK = "multitask"
+
+
+def image_class(row: Row) -> str:
+    """Return the class of a consensus row: straight reject, tier 1, 2 or 3, or ungraded.
+
+    >>> image_class({"straight_reject": False, "tier": 2})
+    'tier 2'
+    """
+    if row["straight_reject"]:
+        return "straight reject"
+    return "ungraded" if row["tier"] is None else f"tier {row['tier']}"
 
 
 def covered_tasks(task: str) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from qcbench import store
 from qcbench.errors import LeakError, StudyError, UsageError
-from qcbench.learn.splits import CLASSES, grown_rows, refuse_leak, split, split_rows
+from qcbench.learn.splits import grown_rows, refuse_leak, split, split_rows
+from qcbench.learn.tasks import CLASSES
 from tests.learn.conftest import consensus_row, image_row
 
 
@@ -115,15 +116,10 @@ def test_an_image_that_left_the_catalogue_is_reported(study):
 
 
 def test_new_labels_move_nobody_and_new_people_are_placed(study):
-    def label_people(numbers):
-        ids = [(f"sub-{n:02d}_{kind}", f"sub-{n:02d}", kind) for n in numbers for kind in ("reject", "good", "bad")]
-        store.upsert(study, "images", [image_row(image_id, who) for image_id, who, _ in ids])
-        store.upsert(study, "consensus", [consensus_row(image_id, kind) for image_id, _, kind in ids])
-
-    label_people(range(20))
+    label_people(study, range(20))
     split(study, test_share=0.2)
     before = {row["image_id"]: row for row in store.rows(study, "splits")}
-    label_people(range(20, 40))
+    label_people(study, range(20, 40))
     summary = split(study, test_share=0.2)
     after = {row["image_id"]: row for row in store.rows(study, "splits")}
     assert {image_id: after[image_id] for image_id in before} == before
@@ -152,20 +148,61 @@ def test_new_people_go_to_the_fold_that_has_the_fewest_of_their_classes():
     images = [
         {"image_id": who, "participant_id": who, "class": kind, "gadolinium": False} for who, kind in kinds.items()
     ]
-    found = {row["participant_id"]: row["fold"] for row in grown_rows(images, places, test_images=1)}
+    found = {row["participant_id"]: row["fold"] for row in grown_rows(images, places, test_images=1, folds=2)}
     assert (found["sub-new"], found["sub-more"]) == (1, 0)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(3, 12), st.integers(0, 12), st.integers(1, 20))
-def test_a_grown_split_leaks_nobody_and_keeps_everybody(n_before, n_new, test_images):
+def test_a_grown_split_leaks_nobody_and_keeps_everybody_where_there_are_as_many_folds(n_before, n_new, test_images):
     first = cases([f"sub-{n:02d}" for n in range(n_before)])
     places = {row["participant_id"]: (row["set"], row["fold"]) for row in split_rows(first, test_images=4)}
     everyone = cases([f"sub-{n:02d}" for n in range(n_before + n_new)])
     grown = grown_rows(everyone, places, test_images=test_images)
-    found = {(row["participant_id"], row["set"], row["fold"]) for row in grown}
-    assert len(found) == n_before + n_new
-    assert {(who, *place) for who, place in places.items()} <= found
+    found = {row["participant_id"]: (row["set"], row["fold"]) for row in grown}
+    assert len({(who, *place) for who, place in found.items()}) == n_before + n_new
+    kept = {who: place for who, place in places.items() if found[who] == place}
+    assert {who for who, place in places.items() if place[0] == "test"} <= set(kept)
+    n_folds = [len({fold for _, fold in some.values()} - {None}) for some in (places, found)]
+    assert n_folds[1] == min(5, sum(set_ == "cv" for set_, _ in found.values()))
+    assert n_folds[0] < n_folds[1] or kept == places
+
+
+def label_people(study, numbers):
+    ids = [(f"sub-{n:02d}_{kind}", f"sub-{n:02d}", kind) for n in numbers for kind in ("reject", "good", "bad")]
+    store.upsert(study, "images", [image_row(image_id, who) for image_id, who, _ in ids])
+    store.upsert(study, "consensus", [consensus_row(image_id, kind) for image_id, _, kind in ids])
+
+
+def test_too_few_people_for_the_folds_are_cut_anew_when_more_come_and_the_test_set_stays(study):
+    label_people(study, range(3))
+    assert split(study).facts["folds"] == 2
+    tested = {row["participant_id"] for row in store.rows(study, "splits") if row["set"] == "test"}
+    label_people(study, range(3, 40))
+    grown = split(study)
+    assert grown.facts["folds"] == 5
+    assert any("5 folds instead of the 2 before" in note for note in grown.notes)
+    assert tested <= {row["participant_id"] for row in store.rows(study, "splits") if row["set"] == "test"}
+    assert split(study).done == 0
+
+
+def test_another_number_of_folds_leaves_the_test_set_alone(study):
+    label_people(study, range(20))
+    split(study)
+    before = store.rows(study, "splits")
+    assert split(study, folds=4).facts["folds"] == 4
+    after = store.rows(study, "splits")
+    assert [row["set"] for row in after] == [row["set"] for row in before]
+    assert split(study, folds=4).done == 0
+    split(study, folds=5)
+    assert store.rows(study, "splits") == before
+
+
+@pytest.mark.parametrize("size", [{"test_share": 10}, {"test_share": 0}, {"test_images": -3}, {"test_images": 60}])
+def test_a_test_set_of_nothing_or_everything_is_refused(study, size):
+    label_people(study, range(20))
+    with pytest.raises(UsageError, match="got"):
+        split(study, **size)
 
 
 def test_a_scanner_that_is_missing_from_the_test_set_is_named(study):
