@@ -1,4 +1,4 @@
-"""The records database and its API: records token, revoke, serve, import, push, snapshot, diff, query."""
+"""The records database and its API: records token, revoke, serve, import, push, curate, page, snapshot, diff, query."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from qcbench import pipeline
-from qcbench.cli.arguments import Json, Port, StudyArgument, end_with_sigterm, finish
+from qcbench.cli.arguments import Json, Port, StudyArgument, end_with_sigterm, finish, print_address
 from qcbench.errors import UsageError
 
 app = typer.Typer()
@@ -85,13 +85,48 @@ def _token_in(file: Path) -> str:
 
 
 @records.command()
+def curate(
+    study: StudyArgument,
+    list_: Annotated[bool, typer.Option("--list", help="the proposed repairs in groups: the default")] = False,
+    accept: Annotated[str | None, typer.Option(metavar="GROUP", help="all that wait in it are right")] = None,
+    refuse: Annotated[str | None, typer.Option(metavar="GROUP", help="the values were right as they came")] = None,
+    reopen: Annotated[str | None, typer.Option(metavar="GROUP", help="what was decided waits again")] = None,
+    why: Annotated[str, typer.Option(metavar="WORDS", help="the reason, kept with the decision")] = "",
+    record: Annotated[str | None, typer.Option(metavar="ID", help="this record or rating of the group alone")] = None,
+    scanner: Annotated[str | None, typer.Option(metavar="NAME", help="one scanner alone, as the list has it")] = None,
+    by: Annotated[str | None, typer.Option(metavar="NAME", help="who decides; the Unix account if not given")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the repairs that flags propose, or decide on a group of them; no record is ever changed."""
+    asked = {"accepted": accept, "refused": refuse, "reopened": reopen}
+    given = [(verdict, group) for verdict, group in asked.items() if group is not None]
+    if len(given) > 1 or (given and list_):
+        raise UsageError("one of --list, --accept, --refuse and --reopen is expected at a time")
+    if not given:
+        finish(pipeline.records_proposals(study), as_json)
+        return
+    [(verdict, group)] = given
+    finish(pipeline.records_decide(study, verdict, group, why=why, by=by, item=record, scanner=scanner), as_json)
+
+
+@records.command()
+def page(study: StudyArgument, port: Port = None) -> None:
+    """Serve a page: counts, flags, proposed repairs to decide on, the audit log. Its first line is the address."""
+    end_with_sigterm()
+    pipeline.records_page(study, port=port, on_ready=print_address)
+
+
+@records.command()
 def snapshot(
     study: StudyArgument,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="a folder that is new or empty")],
+    curated: Annotated[
+        bool, typer.Option("--curated", help="also tables with accepted repairs in place, t1w_curated and so on")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write all tables of one moment as Parquet, with a manifest of hashes."""
-    finish(pipeline.records_snapshot(study, out), as_json)
+    finish(pipeline.records_snapshot(study, out, with_curated=curated), as_json)
 
 
 @records.command()
@@ -115,5 +150,8 @@ def query(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Answer a SELECT over the tables t1w, t2w, bold, rating, flag, image_file, raw_record, audit."""
+    """Answer a SELECT over the tables t1w, t2w, bold, rating, flag, decision, image_file, raw_record, audit.
+
+    Those with accepted repairs in place are t1w_curated, t2w_curated, bold_curated and rating_curated.
+    """
     finish(pipeline.records_query(study, question, snapshot=snapshot), as_json)

@@ -22,8 +22,11 @@ from qcbench.pipeline.labelling import (
 from qcbench.pipeline.measuring import iqm, iqm_of_files
 from qcbench.pipeline.modelling import evaluate, learning_curve, leave_one_out, predict, report, split, train
 from qcbench.pipeline.records import (
+    records_decide,
     records_diff,
     records_import,
+    records_page,
+    records_proposals,
     records_push,
     records_query,
     records_revoke,
@@ -70,8 +73,11 @@ __all__ = [
     "predict",
     "preprocess",
     "preview",
+    "records_decide",
     "records_diff",
     "records_import",
+    "records_page",
+    "records_proposals",
     "records_push",
     "records_query",
     "records_revoke",

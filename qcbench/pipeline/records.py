@@ -12,6 +12,7 @@ from qcbench.summary import Summary
 
 if TYPE_CHECKING:
     from qcbench.records.comparison import Difference
+    from qcbench.records.curate import Proposals
     from qcbench.records.sql import Answer
 
 
@@ -72,13 +73,61 @@ def records_push(study: StudyLike, *, to: str, token: str) -> Summary:
     return push(Study.of(study), Client(to, token))
 
 
-def records_snapshot(study: StudyLike, folder: str | Path) -> Summary:
-    """Write all tables of the records at one moment into a new folder, as Parquet with a manifest."""
+def records_proposals(study: StudyLike) -> Proposals:
+    """Return the repairs that flags propose, in groups, with how many wait for a decision."""
+    with extra("records"):
+        from qcbench.records import curate, database
+    opened = database.open_database(Study.of(study))
+    try:
+        with opened.reading() as connection:
+            return curate.proposals(connection)
+    finally:
+        opened.close()
+
+
+def records_decide(
+    study: StudyLike,
+    verdict: str,
+    group: str,
+    *,
+    why: str = "",
+    by: str | None = None,
+    item: str | None = None,
+    scanner: str | None = None,
+) -> Summary:
+    """Have what waits in a group of proposals accepted or refused, or what was decided reopened.
+
+    With `item` or `scanner` only that record's or that scanner's; `by` is the Unix account where nobody is named.
+    """
+    with extra("records"):
+        from qcbench.records import curate, database
+    opened = database.open_database(Study.of(study))
+    try:
+        with opened.writing() as connection:
+            return curate.decide(
+                connection, verdict, group, by=by or curate.account(), why=why, item=item, scanner=scanner
+            )
+    finally:
+        opened.close()
+
+
+def records_page(study: StudyLike, *, port: int | None = None, on_ready: Callable[[str], None] | None = None) -> None:
+    """Serve the page of who looks after the records through voila on loopback until it is interrupted."""
+    with extra("label"):
+        from qcbench.widgets import serve
+    serve.serve(Study.of(study), port=port, notebook="07_records.ipynb", on_ready=on_ready)
+
+
+def records_snapshot(study: StudyLike, folder: str | Path, *, with_curated: bool = False) -> Summary:
+    """Write all tables of the records at one moment into a new folder, as Parquet with a manifest.
+
+    `with_curated` adds the tables with accepted repairs in place.
+    """
     with extra("records"):
         from qcbench.records import database, snapshot
     opened = database.open_database(Study.of(study))
     try:
-        return snapshot.take(opened, Path(folder))
+        return snapshot.take(opened, Path(folder), with_curated=with_curated)
     finally:
         opened.close()
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from qcbench.iqm_keys import MODALITIES
-from qcbench.records import checks, intake, queries, ratings, schema
+from qcbench.records import checks, intake, linked, queries, ratings, schema
 from qcbench.records.gate import Refusal
 from qcbench.records.payloads import RatingV1, record_model
 from qcbench.records.requests import (
@@ -166,9 +166,9 @@ def list_ratings(
     page: Page = 1,
     max_results: MaxResults = 25,
 ) -> Response:
-    """List ratings."""
+    """List ratings: your own where the token is for rating, else all."""
     table = schema.RATING
-    conditions = queries.where_v1(where, queries.RATING_FIELDS_V1)
+    conditions = [*queries.where_v1(where, queries.RATING_FIELDS_V1), *linked.shown_to(client)]
     order = [*queries.order_v1(sort, queries.RATING_FIELDS_V1), table.c.sequence.asc()]
     max_results = min(max_results, _PAGE_AT_MOST)
     wanted = sa.select(table).where(*conditions).order_by(*order).limit(max_results).offset((page - 1) * max_results)
@@ -182,7 +182,7 @@ def list_ratings(
 def show_rating(request: Request, rating_id: Id, client: Reader) -> Response:
     """Show a rating."""
     with database_of(request).reading() as connection:
-        wanted = sa.select(schema.RATING).where(schema.RATING.c.rating_id == rating_id)
+        wanted = sa.select(schema.RATING).where(schema.RATING.c.rating_id == rating_id, *linked.shown_to(client))
         row = connection.execute(wanted).mappings().first()
     if row is None:
         raise Refusal(404, f"there is no rating {rating_id}")
@@ -203,7 +203,9 @@ def count_ratings(
     if not isinstance(file_md5, str) or "\0" in file_md5:
         raise Refusal(400, 'aggregate reads {"$value": "<MD5 of the image file>"}')
     table = schema.RATING
-    counted = sa.select(table.c.given, sa.func.count()).where(table.c.file_md5 == file_md5.lower())
+    counted = sa.select(table.c.given, sa.func.count()).where(
+        table.c.file_md5 == file_md5.lower(), *linked.shown_to(client)
+    )
     with database_of(request).reading() as connection:
         rows = connection.execute(counted.group_by(table.c.given).order_by(table.c.given)).all()
     items = [{"_id": given, "count": count} for given, count in rows]

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from qcbench.iqm_keys import MODALITIES
-from qcbench.records import audit, checks, exports, intake, linked, queries, ratings, schema
+from qcbench.records import audit, checks, curated, exports, intake, linked, queries, ratings, schema
 from qcbench.records.gate import Refusal
 from qcbench.records.payloads import RatingV2, RefusedError, json_schema, record_model
 from qcbench.records.requests import (
@@ -31,9 +31,11 @@ from qcbench.records.requests import (
 )
 
 router = APIRouter(
-    prefix="/api/v2", tags=["qcbench"], dependencies=[only_parameters("filter", "cursor", "limit", "form", "link")]
+    prefix="/api/v2",
+    tags=["qcbench"],
+    dependencies=[only_parameters("filter", "cursor", "limit", "form", "link", "repaired")],
 )
-_BULK_AT_MOST = 1_000
+_BULK_AT_MOST = _RATINGS_SHOWN = 1_000
 _LIST = {
     "type": "object",
     "required": ["items", "next"],
@@ -54,6 +56,7 @@ Filters = Annotated[list[str], Query(alias="filter", description="FIELD<VALUE, e
 Cursor = Annotated[str | None, Query(pattern="^[0-9]{1,15}$", description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Form = Annotated[Literal["csv", "parquet"], Query()]
+Repaired = Annotated[bool, Query(description="with accepted repairs in place; filters compare these")]
 Id = Annotated[str, Path(pattern="^[0-9a-f]{24}$")]
 
 
@@ -118,17 +121,21 @@ def _show_record(modality: str) -> Route:
                 raise Refusal(404, f"there is no {modality} record {record_id}")
             linked.add_flags(connection, rows, "record_id")
             rows[0]["payload"] = orjson.loads(linked.payload(connection, record_id))
-            of_image = rows[0]["image_id"] == linked.IMAGE_ID
-            rows[0]["ratings"] = linked.ratings(connection, [of_image], after=0, limit=1000)
+            rows[0] |= linked.ratings_of(connection, rows[0]["image_id"], linked.shown_to(client), limit=_RATINGS_SHOWN)
         return as_json(rows[0])
 
     return get
 
 
 def _export_records(modality: str) -> Route:
-    def get(request: Request, client: Reader, form: Form = "csv", filters: Filters = ()) -> Response:
-        conditions = queries.filters(filters, queries.fields_v2(modality))
-        return _download(exports.records(database_of(request), modality, conditions, form), form, modality)
+    def get(
+        request: Request, client: Reader, form: Form = "csv", filters: Filters = (), repaired: Repaired = False
+    ) -> Response:
+        fields = curated.fields(modality) if repaired else queries.fields_v2(modality)
+        parts = exports.records(
+            database_of(request), modality, queries.filters(filters, fields), form, repaired=repaired
+        )
+        return _download(parts, form, modality)
 
     return get
 
@@ -221,8 +228,11 @@ def list_ratings(
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Response:
-    """List ratings with the image they are of, in the order of arrival. `link` chooses those that have one, or none."""
-    conditions = queries.filters(filters, queries.RATING_FIELDS_V2)
+    """List ratings with the image they are of, in the order of arrival. `link` chooses those that have one, or none.
+
+    A token of scope rate reads its own ratings, every other all.
+    """
+    conditions = [*queries.filters(filters, queries.RATING_FIELDS_V2), *linked.shown_to(client)]
     if link:
         conditions.append(link == linked.LINK)
     with database_of(request).reading() as connection:
@@ -239,7 +249,7 @@ def export_ratings(
     filters: Filters = (),
 ) -> Response:
     """Give the ratings with the image they are of as one file."""
-    conditions = queries.filters(filters, queries.RATING_FIELDS_V2)
+    conditions = [*queries.filters(filters, queries.RATING_FIELDS_V2), *linked.shown_to(client)]
     return _download(exports.ratings(database_of(request), conditions, form), form, "ratings")
 
 
@@ -247,7 +257,7 @@ def export_ratings(
 def count(request: Request, client: Reader) -> Response:
     """Count records, images, flags and ratings."""
     with database_of(request).reading() as connection:
-        return as_json(linked.counts(connection))
+        return as_json(linked.counts(connection, linked.shown_to(client)))
 
 
 @router.get("/statistics/{modality}", responses=answers(404, 422, good={200: OBJECT}))

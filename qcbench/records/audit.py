@@ -1,7 +1,7 @@
 """What was done, by whom and when, each entry sealed with the hash of the one before: nothing can be altered unseen.
 
-Records are named by the hash of their payload and ratings with the hash of theirs, so the chain covers what was
-stored, and `verify` reads it all again: what the tables show must follow from it, and none of it may be gone.
+Records and decisions are named by the hash of what they say and ratings with the hash of theirs, so the chain covers
+what was stored, and `verify` reads it all again: what the tables show must follow from it, and none of it may be gone.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from qcbench.records import checks, schema
 from qcbench.records.database import now
+from qcbench.records.decisions import decision_id
 
 #: What stands before the first entry.
 _ORIGIN = "0" * 64
@@ -22,16 +23,22 @@ _AT_A_TIME = 2_000
 
 def append(connection: sa.Connection, *, client: str, action: str, detail: dict) -> None:
     """Add an entry inside the transaction of what it tells of. Only one may write at a time: see `Database.writing`."""
-    audit = schema.AUDIT
-    last = connection.execute(sa.select(audit.c.sha256).order_by(audit.c.sequence.desc()).limit(1)).scalar()
     entry = {
         "at": now(),
         "client": client,
         "action": action,
         "detail": orjson.dumps(detail, option=orjson.OPT_SORT_KEYS).decode(),
-        "previous_sha256": last or _ORIGIN,
+        "previous_sha256": head(connection)["sha256"] or _ORIGIN,
     }
-    connection.execute(audit.insert(), entry | {"sha256": _seal(entry)})
+    connection.execute(schema.AUDIT.insert(), entry | {"sha256": _seal(entry)})
+
+
+def head(connection: sa.Connection) -> dict:
+    """Return the last entry: its number `sequence` and its hash `sha256`, None and None before the first."""
+    audit = schema.AUDIT
+    last = sa.select(audit.c.sequence, audit.c.sha256).order_by(audit.c.sequence.desc()).limit(1)
+    row = connection.execute(last).first()
+    return {"sequence": row and row.sequence, "sha256": row and row.sha256}
 
 
 def verify(connection: sa.Connection) -> list[str]:
@@ -42,6 +49,7 @@ def verify(connection: sa.Connection) -> list[str]:
     faults = []
     records: set[str] = set()
     ratings: dict[str, str] = {}
+    decisions: set[str] = set()
     previous = _ORIGIN
     entries = sa.select(schema.AUDIT).order_by(schema.AUDIT.c.sequence)
     for row in connection.execution_options(yield_per=_AT_A_TIME).execute(entries).mappings():
@@ -52,9 +60,11 @@ def verify(connection: sa.Connection) -> list[str]:
         detail = orjson.loads(row["detail"])
         records.update(detail.get("records", ()))
         ratings |= detail.get("ratings", {})
+        decisions.update(detail.get("decisions", ()))
     for modality in schema.TYPED:
         faults += _records_altered(connection, modality, records)
     faults += (f"record {name} is gone, of which the audit log tells" for name in sorted(records))
+    faults += _decisions_altered(connection, decisions)
     return [*faults, *_ratings_altered(connection, ratings), *_images_altered(connection)]
 
 
@@ -82,6 +92,16 @@ def _ratings_altered(connection: sa.Connection, told: dict[str, str]) -> Iterato
         if not is_told or _differs(row, orjson.loads(row["payload"]), but=("key",)):
             yield f"rating {name} was altered, or no entry of the audit log tells of it"
     yield from (f"rating {name} is gone, of which the audit log tells" for name in sorted(left))
+
+
+def _decisions_altered(connection: sa.Connection, told: set[str]) -> Iterator[str]:
+    left = set(told)
+    for row in connection.execute(sa.select(schema.DECISION)).mappings():
+        name = row["decision_id"]
+        if name not in left or decision_id(row) != name:
+            yield f"decision {name} was altered, or no entry of the audit log tells of it"
+        left.discard(name)
+    yield from (f"decision {name} is gone, of which the audit log tells" for name in sorted(left))
 
 
 def _images_altered(connection: sa.Connection) -> Iterator[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 
-from qcbench.records import snapshot
+from qcbench.records import curated, snapshot
 
 _LISTED = 20
 
@@ -60,6 +61,7 @@ _MAY_CHANGE = {
     **{table: {"image_id"} for table, key in snapshot.KEYS.items() if key == "record_id"},
     "image_file": {"voxels_sha256", "image_id"},
     "rating": {"link", "image_id", "current"},
+    **{table: {"image_id", "link", "current", *curated.CHANGING} for table in snapshot.CURATED},
 }
 
 
@@ -71,7 +73,8 @@ def difference(before: Path, after: Path) -> Difference:
     if first["taken_at"] > second["taken_at"]:
         found.faults.append(f"{before} was taken after {after}; name the older one first")
     with duckdb.connect() as connection:
-        for name, key in snapshot.KEYS.items():
+        for name in _in_both(first["tables"], second["tables"], found):
+            key = snapshot.KEYS[name]
             for side, folder in (("a", before), ("b", after)):
                 connection.read_parquet(str(folder / f"{name}.parquet")).create_view(side, replace=True)
             found.tables[name] = counted = _count(connection, key)
@@ -82,6 +85,13 @@ def difference(before: Path, after: Path) -> Difference:
                 _follow(connection, first["audit_head"], found)
     found.seconds = time.perf_counter() - began
     return found
+
+
+def _in_both(first: Collection[str], second: Collection[str], found: Difference) -> list[str]:
+    """Return the tables to compare: repairs are only where they were asked for, decisions in no old snapshot."""
+    gone = [name for name in first if name not in second and name not in snapshot.CURATED]
+    found.faults += (f"{name}: the second snapshot does not have it" for name in gone)
+    return [name for name in snapshot.KEYS if name in first and name in second]
 
 
 def _count(connection: duckdb.DuckDBPyConnection, key: str) -> dict:

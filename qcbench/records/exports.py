@@ -12,16 +12,19 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from qcbench import spreadsheet
-from qcbench.records import linked, schema
+from qcbench.records import curated, linked, schema
 from qcbench.records.database import Database
 
 _ROWS_A_PART = 1_000
 _BYTES_A_PART = 1 << 16
 
 
-def records(database: Database, modality: str, conditions: linked.Conditions, form: str) -> Iterator[bytes]:
-    """Return the parts of a file of a typed table, each record with its image."""
-    return _file(database, linked.select_records(modality), schema.TYPED[modality].c.sequence, conditions, form)
+def records(
+    database: Database, modality: str, conditions: linked.Conditions, form: str, *, repaired: bool = False
+) -> Iterator[bytes]:
+    """Return the parts of a file of a typed table, each record with its image; `repaired`, with accepted repairs."""
+    query = curated.select_records(modality) if repaired else linked.select_records(modality)
+    return _file(database, query, schema.TYPED[modality].c.sequence, conditions, form)
 
 
 def ratings(database: Database, conditions: linked.Conditions, form: str) -> Iterator[bytes]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import urlencode
 
 import sqlalchemy as sa
 
 from qcbench.iqm_keys import MODALITIES, keys_of
 from qcbench.records import schema
+from qcbench.records.tokens import Client
 
 #: How a rating stands to an image: it has one, its file is not known yet, or it names none.
 LINKS = ("linked", "waiting", "unlinked")
@@ -47,6 +49,25 @@ def ratings(connection: sa.Connection, conditions: Conditions, *, after: int, li
     """Return ratings that arrived after a sequence number."""
     query = select_ratings().where(_RATING.c.sequence > after, *conditions).limit(limit)
     return _rows(connection.execute(query))
+
+
+def ratings_of(connection: sa.Connection, image_id: str, conditions: Conditions, *, limit: int) -> dict:
+    """Return how many ratings an image has, the first of them, and where the API has the rest (None: no more)."""
+    meant = [image_id == IMAGE_ID, *conditions]
+    counted = select_ratings().where(*meant).order_by(None).subquery()
+    n = connection.execute(sa.select(sa.func.count()).select_from(counted)).scalar_one()
+    found, rest = ratings(connection, meant, after=0, limit=limit), None
+    if n > len(found):
+        rest = "ratings?" + urlencode({"filter": f"image_id=={image_id}", "cursor": found[-1]["sequence"]})
+    return {"n_ratings": n, "ratings": found, "ratings_next": rest}
+
+
+def shown_to(client: Client) -> list[sa.ColumnElement[bool]]:
+    """Return the condition on ratings that a client may read: a token that is for rating reads its own alone.
+
+    Raters work blind to each other; who only reads, or stores records, sees all.
+    """
+    return [_RATING.c.rater == client.name] if client.scope == "rate" else []
 
 
 def _rows(result: sa.CursorResult) -> list[dict]:
@@ -89,8 +110,8 @@ def add_flags(connection: sa.Connection, rows: list[dict], key: str) -> None:
             by_id[flag["item_id"]].append({name: flag[name] for name in ("code", "field", "found", "proposed")})
 
 
-def counts(connection: sa.Connection) -> dict:
-    """Return how many records, images, flags and ratings there are, by what they are."""
+def counts(connection: sa.Connection, of_ratings: Conditions = ()) -> dict:
+    """Return how many records, images, flags and ratings there are, by what they are; ratings under conditions."""
 
     def one(query: sa.Select) -> int:
         return connection.execute(query).scalar_one()
@@ -108,13 +129,13 @@ def counts(connection: sa.Connection) -> dict:
             "files": one(sa.select(sa.func.count(table.c.file_md5.distinct()))),
             "flagged": one(flagged),
         }
-    states = select_ratings().order_by(None).subquery()
+    states = select_ratings().where(*of_ratings).order_by(None).subquery()
     by_link = sa.select(states.c.link, sa.func.count()).group_by(states.c.link)
     return {
         "records": of_modality,
         "images": one(sa.select(sa.func.count(IMAGE_ID.distinct()))),
         "flags": by(_FLAG.c.code),
-        "ratings": by(sa.func.coalesce(_RATING.c["class"], "no class")),
+        "ratings": by(sa.func.coalesce(_RATING.c["class"], "no class"), *of_ratings),
         "links": dict(connection.execute(by_link).all()),
     }
 

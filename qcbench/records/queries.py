@@ -89,7 +89,7 @@ RATING_FIELDS_V1: Fields = {
 RATING_FIELDS_V2: Fields = {
     name: schema.RATING.c[name]
     for name in ("rating_id", "rater", "score", "class", "confidence", "seconds", "file_md5", "received_at", "n_flags")
-}
+} | {"image_id": schema.IMAGE_FILE.c.image_id}
 
 
 def where_v1(text: str | None, fields: Fields) -> list[sa.ColumnElement[bool]]:

@@ -94,6 +94,25 @@ RATING = sa.Table(
     sa.Column("client_id", _SEQUENCE, sa.ForeignKey("client.client_id"), nullable=False),
 )
 
+#: What a curator decided on a proposed repair; of several on one flag the last holds. See `curate`.
+DECISION = sa.Table(
+    "decision",
+    METADATA,
+    _sequence(),
+    sa.Column("decision_id", sa.Text, nullable=False, unique=True),
+    sa.Column("flag", _SEQUENCE, sa.ForeignKey("flag.sequence"), nullable=False, index=True),
+    # As they were in the flag: what was decided on does not change with it.
+    sa.Column("item_id", sa.Text, nullable=False, index=True),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("field", sa.Text, nullable=False),
+    sa.Column("found", sa.Text),
+    sa.Column("proposed", sa.Text, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("decided_by", sa.Text, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("decided_at", sa.Text, nullable=False),
+)
+
 AUDIT = sa.Table(
     "audit",
     METADATA,

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 import qcbench
 from qcbench import durable
 from qcbench.errors import TableError, UsageError
-from qcbench.records import exports, linked, schema
+from qcbench.records import audit, curated, exports, linked, schema
 from qcbench.records.database import Database, now
 from qcbench.summary import Summary
 
@@ -35,14 +35,19 @@ KEYS = {
     "image_file": "file_md5",
     "rating": "rating_id",
     "flag": "sequence",
+    "decision": "sequence",
     "audit": "sequence",
+    **dict.fromkeys((f"{table.name}_curated" for table in schema.TYPED.values()), "record_id"),
+    "rating_curated": "rating_id",
 }
+#: Those with accepted repairs in place, which follow from the others: in a snapshot only where they are asked for.
+CURATED = tuple(name for name in KEYS if name.endswith("_curated"))
 
 
 def selects() -> dict[str, sa.Select]:
     """Return the query of each table of a snapshot. Clients are named, and their tokens stay in the database."""
     client = sa.select(schema.CLIENT.c.name)
-    raw, flag, audit = schema.RAW_RECORD, schema.FLAG, schema.AUDIT
+    raw, flag, log = schema.RAW_RECORD, schema.FLAG, schema.AUDIT
     sender = client.where(schema.CLIENT.c.client_id == raw.c.client_id).scalar_subquery().label("client")
     return {
         **{table.name: linked.select_records(modality) for modality, table in schema.TYPED.items()},
@@ -50,20 +55,28 @@ def selects() -> dict[str, sa.Select]:
         "flag": sa.select(flag).order_by(flag.c.sequence),
         "image_file": sa.select(schema.IMAGE_FILE).order_by(schema.IMAGE_FILE.c.file_md5),
         "raw_record": sa.select(raw.c.record_id, raw.c.modality, raw.c.payload, raw.c.received_at, sender),
-        "audit": sa.select(audit).order_by(audit.c.sequence),
+        "decision": sa.select(schema.DECISION).order_by(schema.DECISION.c.sequence),
+        "audit": sa.select(log).order_by(log.c.sequence),
+        **{f"{table.name}_curated": curated.select_records(modality) for modality, table in schema.TYPED.items()},
+        "rating_curated": curated.select_ratings(),
     }
 
 
-def take(database: Database, folder: Path) -> Summary:
-    """Write a snapshot into a folder that is new or empty. Raises UsageError when something lies there."""
+def take(database: Database, folder: Path, *, with_curated: bool = False) -> Summary:
+    """Write a snapshot into a folder that is new or empty; `with_curated`, also the tables with accepted repairs.
+
+    Raises UsageError when something lies there.
+    """
     began = time.perf_counter()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already and not empty; name a new folder: a snapshot is never overwritten")
     durable.make_folder(folder)
     tables = {}
     with database.reading(one_state=True) as connection:
-        taken_at, head, revision = now(), _audit_head(connection), _revision(connection)
+        taken_at, head, revision = now(), audit.head(connection), _revision(connection)
         for name, query in selects().items():
+            if name in CURATED and not with_curated:
+                continue
             path = folder / f"{name}.parquet"
             n_rows = _write(path, query, connection)
             tables[name] = {"rows": n_rows, "bytes": path.stat().st_size, "sha256": _sha256(path)}
@@ -138,14 +151,6 @@ def _batches(query: sa.Select, connection: sa.Connection) -> tuple[Iterator[pa.R
                 yield pa.RecordBatch.from_arrays(arrays, schema=form)
 
     return batches(), form
-
-
-def _audit_head(connection: sa.Connection) -> dict:
-    """Return the last entry of the audit log: its number and its hash, null and null before the first."""
-    audit = schema.AUDIT
-    last = connection.execute(sa.select(audit.c.sequence, audit.c.sha256).order_by(audit.c.sequence.desc()).limit(1))
-    row = last.first()
-    return {"sequence": row and row.sequence, "sha256": row and row.sha256}
 
 
 def _revision(connection: sa.Connection) -> str:

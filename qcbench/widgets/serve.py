@@ -70,8 +70,9 @@ if hasattr(ctypes.CDLL(None), "prctl"):
 """
 _VOILA = ENDS_WITH_US + 'runpy.run_module("voila", run_name="__main__", alter_sys=True)\n'
 
-#: Notebooks that show what raters must not see of each other.
-FOR_COORDINATORS = ("08_coordinate.ipynb",)
+#: Notebooks of nobody among the raters: the first is for who looks after the records, the other shows what raters
+#: must not see of each other.
+FOR_COORDINATORS = ("07_records.ipynb", "08_coordinate.ipynb")
 
 #: The cells of the notebooks that can be served; notebooks/ holds the same for JupyterLab.
 _CELLS = {
@@ -98,6 +99,15 @@ _CELLS = {
             'reviewer = os.environ.get("QCBENCH_RATER", "alice")',
         ),
         ("code", "qc.Review(study, reviewer=reviewer)"),
+    ),
+    "07_records.ipynb": (
+        (
+            "markdown",
+            "# Records\n\nWhat came and from whom, what is flagged, which proposed repairs wait, which ratings wait "
+            "for their image, and whether the audit log is whole. No record is ever changed here.",
+        ),
+        ("code", 'import os\n\nimport qcbench as qc\n\nstudy = os.environ.get("QCBENCH_STUDY", "demo-study")'),
+        ("code", "qc.RecordsPage(study)"),
     ),
     "08_coordinate.ipynb": (
         (

@@ -4,6 +4,7 @@ import io
 import pyarrow.parquet as pq
 import pytest
 
+from qcbench.records import api_v2
 from tests.records.samples import a_record, md5_of
 
 HASH = "ab" * 32
@@ -153,6 +154,21 @@ def test_ratings_leave_with_their_image(api):
     api.post("/api/v2/records/T1w", a_record(provenance={"md5sum": md5_of(1), "voxels_sha256": HASH}))
     (row,) = csv.DictReader(io.StringIO(api.get("/api/v2/ratings/export").text))
     assert (row["score"], row["image_id"], row["link"], row["comment"]) == ("3.0", HASH, "linked", "'@SUM(A1)")
+
+
+def test_more_ratings_of_an_image_than_are_shown_are_counted_and_the_rest_has_an_address(api, monkeypatch):
+    monkeypatch.setattr(api_v2, "_RATINGS_SHOWN", 2)
+    made = api.post("/api/v2/records/T1w", a_record(provenance={"md5sum": md5_of(1), "voxels_sha256": HASH})).json()
+    for score in (1.0, 2.0):
+        rate(api, score)
+    shown = api.get(f"/api/v2/records/T1w/{made['id']}").json()
+    assert (shown["n_ratings"], len(shown["ratings"]), shown["ratings_next"]) == (2, 2, None)
+    for score in (3.0, 4.0):
+        rate(api, score)
+    shown = api.get(f"/api/v2/records/T1w/{made['id']}").json()
+    assert (shown["n_ratings"], [each["score"] for each in shown["ratings"]]) == (4, [1.0, 2.0])
+    rest = api.http.get(f"/api/v2/{shown['ratings_next']}", headers=api.headers("read")).json()["items"]
+    assert [each["score"] for each in rest] == [3.0, 4.0]
 
 
 def test_statistics_leave_out_what_stands_for_none(api):

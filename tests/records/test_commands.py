@@ -45,6 +45,26 @@ def test_snapshots_are_taken_compared_and_asked(run, study, tmp_path):
     )
 
 
+def test_proposals_are_listed_decided_on_and_seen_in_a_snapshot(run, study, tmp_path):
+    faulty = a_record(bids_meta={"MagneticFieldStrength": 1.0}, provenance={"md5sum": "1" * 32})
+    (study.folder / "two.json").write_text(json.dumps(faulty))
+    run("import", study.folder, study.folder / "two.json")
+    (group,) = json.loads(run("curate", study.folder, "--list", "--json")[0])["groups"]
+    assert (group["code"], group["waiting"]) == ("field-truncated", 1)
+    assert f"{group['group']}: 1 wait, 0 accepted, 0 refused" in run("curate", study.folder)[0]
+    with pytest.raises(UsageError, match="say why"):
+        run("curate", study.folder, "--refuse", group["group"])
+    printed, status = run("curate", study.folder, "--accept", group["group"], "--by", "carla", "--json")
+    assert (json.loads(printed)["done"], json.loads(printed)["facts"]["by"], status) == (1, "carla", 0)
+    question = 'SELECT "MagneticFieldStrength" AS t FROM t1w_curated WHERE repaired IS NOT NULL'
+    assert run("snapshot", study.folder, tmp_path / "c", "--curated")[1] == 0
+    assert json.loads(run("query", study.folder, question, "--snapshot", tmp_path / "c", "--json")[0]) == [{"t": 1.5}]
+    with pytest.raises(UsageError, match="at a time"):
+        run("curate", study.folder, "--accept", group["group"], "--list")
+    assert run("curate", study.folder, "--reopen", group["group"], "--why", "too fast")[1] == 0
+    assert json.loads(run("query", study.folder, question, "--json")[0]) == []
+
+
 def test_a_token_file_holds_one_token(run, study, tmp_path):
     (tmp_path / "token").write_text("one\ntwo\n")
     with pytest.raises(UsageError, match="one token"):

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from qcbench.errors import TableError, UsageError
 from qcbench.records import audit, sql
 from qcbench.records.comparison import difference
-from qcbench.records.snapshot import KEYS, read_manifest, take
+from qcbench.records.snapshot import CURATED, KEYS, read_manifest, take
 from tests.records.samples import a_record, md5_of
 
 
@@ -46,11 +46,12 @@ def rewrite(path, change):
 def test_a_snapshot_holds_every_table_with_its_hash_and_where_the_audit_log_stood(filled, tmp_path):
     summary = take(filled.database, tmp_path / "s")
     counts = {"t1w": 3, "t2w": 0, "bold": 1, "rating": 1, "flag": 1, "image_file": 4, "raw_record": 4, "audit": 5}
+    counts["decision"] = 0
     assert summary.facts["rows"] == counts
     manifest = read_manifest(tmp_path / "s")
     assert {name: each["rows"] for name, each in manifest["tables"].items()} == counts
     assert manifest["audit_head"]["sha256"] == pq.read_table(tmp_path / "s" / "audit.parquet").to_pylist()[-1]["sha256"]
-    assert manifest["schema_revision"] == "0002"
+    assert manifest["schema_revision"] == "0003"
     [first, *_] = pq.read_table(tmp_path / "s" / "t1w.parquet").to_pylist()
     assert (first["cjv"], first["image_id"], first["size_x"]) == (0.3, md5_of(0), 10)
     [raw, *_] = pq.read_table(tmp_path / "s" / "raw_record.parquet").to_pylist()
@@ -59,7 +60,7 @@ def test_a_snapshot_holds_every_table_with_its_hash_and_where_the_audit_log_stoo
 
 def test_no_token_is_in_a_snapshot(filled, tmp_path):
     take(filled.database, tmp_path / "s")
-    assert {path.stem for path in (tmp_path / "s").glob("*.parquet")} == set(KEYS)
+    assert {path.stem for path in (tmp_path / "s").glob("*.parquet")} == set(KEYS) - set(CURATED)
     assert "token" not in KEYS
 
 
@@ -75,7 +76,7 @@ def test_a_snapshot_is_of_one_moment_whoever_writes_meanwhile(filled, tmp_path, 
     monkeypatch.setattr(snapshot, "_write", writes_between)
     rows = take(filled.database, tmp_path / "s").facts["rows"]
     assert (rows["t1w"], rows["raw_record"], rows["image_file"], rows["audit"]) == (3, 4, 4, 5)
-    assert filled.get("/api/v2/statistics").json()["records"]["T1w"]["records"] == 3 + len(KEYS)
+    assert filled.get("/api/v2/statistics").json()["records"]["T1w"]["records"] == 3 + len(rows)
 
 
 def test_nothing_is_overwritten(filled, tmp_path):
