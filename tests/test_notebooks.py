@@ -11,6 +11,7 @@ from qcbench import demo_dicom, store
 from qcbench.prepare import marking
 from qcbench.prepare.attributes import read_list
 from qcbench.study import Study
+from tests.iqm.test_stage import catalogue, volumes
 from tests.learn.conftest import make_study
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
@@ -141,3 +142,39 @@ def test_inference_has_a_word_on_every_image(modelled):
     rows = [row for row in store.rows(study, "predictions") if row["architecture"] == "lean3d"]
     assert {row["image_id"] for row in rows} == {row["image_id"] for row in store.rows(study, "images")}
     assert "16" in last_output(run["06_infer"], "ge(0.5)")
+
+
+@pytest.fixture(scope="module")
+def explored(tmp_path_factory):
+    """The notebook on metrics, run on a study of one small series that it measures and eleven that were."""
+    folder = tmp_path_factory.mktemp("explored")
+    study = Study.create(folder / "study", raters=["alice"])
+    (small,) = catalogue(study, ("sub-1_task-rest_bold", volumes()))
+    others = [{**small, "image_id": f"sub-2_run-{number}_bold", "bids_path": None} for number in range(11)]
+    rows = [
+        {"image_id": row["image_id"], "modality": "bold", "iqm_profile": "qcbench", "tsnr": 50.0 + number % 5}
+        for number, row in enumerate(others)
+    ]
+    rows[-1]["tsnr"] = 5.0
+    store.write(study, "images", [{**row, "hospital": "North"} for row in (small, *others)])
+    store.write(study, "iqms", rows)
+    notebook = nbformat.read(FOLDER / "11_iqm.ipynb", as_version=4)
+    settings = {"QCBENCH_STUDY": str(study.folder), "QCBENCH_METRIC": "tsnr"}
+    os.environ.update(settings)
+    try:
+        NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    finally:
+        for name in settings:
+            del os.environ[name]
+    return notebook, study
+
+
+def test_the_metrics_notebook_measures_and_lists_what_stands_apart(explored):
+    notebook, study = explored
+    assert len(store.rows(study, "iqms")) == 12
+    assert "North" in last_output(notebook, "qc.iqm_distributions(")
+    shown = last_output(notebook, "outliers.head(20)")
+    assert "sub-2_run-10_bold" in shown
+    assert "worse" in shown
+    assert "IqmExplorer" in last_output(notebook, "qc.IqmExplorer(")
+    assert "iVBORw0KGgo" not in nbformat.writes(notebook)

@@ -34,6 +34,7 @@ Architecture = Annotated[
 ]
 TrainingPreset = Annotated[str, typer.Option(help="paper-2022, better or quick")]
 Folds = Annotated[str, typer.Option(help="all, or e.g. 0,1")]
+FirstOrFolds = Annotated[str, typer.Option(help="first: the first that is left; all, or e.g. 0,1")]
 Epochs = Annotated[int | None, typer.Option(help="at most; default that of the preset")]
 
 

@@ -11,6 +11,7 @@ from qcbench.cli.arguments import (
     Architecture,
     Device,
     Epochs,
+    FirstOrFolds,
     Folds,
     Json,
     Spacing,
@@ -116,7 +117,7 @@ def leave_one_out(
     task: Task = "all",
     architecture: Architecture = "conv5_fc3",
     preset: TrainingPreset = "paper-2022",
-    folds: Folds = "0",
+    folds: FirstOrFolds = "first",
     spacing: Spacing = 1,
     epochs: Epochs = None,
     seed: Annotated[int, typer.Option(help="of weights and order")] = 0,
@@ -172,7 +173,7 @@ def report(
 
 
 def _folds(text: str) -> str | list[int]:
-    return text if text == "all" else _numbers(text, "--folds")
+    return text if text in ("all", "first") else _numbers(text, "--folds")
 
 
 def _numbers(text: str, option: str) -> list[int]:

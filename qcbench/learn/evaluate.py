@@ -97,8 +97,8 @@ def _run_rows(
     about = scores.about(run, task, truth)
     skipped = run.skipped()
     waiting = [fold for fold in run.config["folds"] if fold not in by_fold and fold not in skipped]
+    of_task = f" for {task}" if len(run.tasks) > 1 else ""
     if waiting:
-        of_task = f" for {task}" if len(run.tasks) > 1 else ""
         folds = ", ".join(map(str, waiting))
         summary.notes.append(f"{run.run_id}: no predictions of fold {folds}{of_task}; run train, then predict")
     new = []
@@ -112,7 +112,12 @@ def _run_rows(
                 else scores.of_probabilities(truth, members, by_fold[fold], draws[place])
             )
             new += [{**about, "set": set_, "fold": fold, **row} for row in found[-1].rows]
-        means = scores.mean(found, METRICS, truth.members(task, set_=place), truth)
+        if lacking := _lacking(truth, task, place, by_fold):
+            summary.notes.append(
+                f"{run.run_id}: {lacking} {set_} images{of_task} have no prediction and are not in its metrics. "
+                f"Run: qcbench predict"
+            )
+        means = scores.mean(found, METRICS, truth)
         new += [{**about, "set": set_, "fold": None, **row} for row in means.rows]
     if len(by_fold) > 1:
         members = truth.members(task, set_="test")
@@ -120,6 +125,14 @@ def _run_rows(
         about["architecture"] = f"{run.architecture}-ensemble"
         new += [{**about, "set": "test", "fold": None, **row} for row in together.rows]
     return new
+
+
+def _lacking(truth: Truth, task: str, place: str, by_fold: Mapping[int, Mapping[str, float]]) -> int:
+    """Return how many images of a set a fold that has predictions should have one of, and has not."""
+    lacking = set()
+    for fold, found in by_fold.items():
+        lacking |= set(truth.members(task, set_=place, fold=fold if place == "cv" else None)) - set(found)
+    return len(lacking)
 
 
 def _annotator_rows(study: Study, truth: Truth, draws: Mapping[str, Draws]) -> list[dict]:
@@ -149,6 +162,6 @@ def _annotator_rows(study: Study, truth: Truth, draws: Mapping[str, Draws]) -> l
                 {**about, "run_id": f"rater:{rater}", **row} for rater, score in found.items() for row in score.rows
             ]
             if found:
-                means = scores.mean(list(found.values()), DECISION_METRICS, members, truth)
+                means = scores.mean(list(found.values()), DECISION_METRICS, truth)
                 new += [{**about, "run_id": "annotators", **row} for row in means.rows]
     return new

@@ -2,17 +2,23 @@
 
 Images of one participant resemble each other, so participants are drawn, each with all their images. All networks
 and raters are scored on the same draws: what one draw makes hard is hard for each of them.
+
+What no draw can show is an error that the sample has none of: where all decisions are right, or all wrong, each draw
+says so again. Shares then have the exact interval of Clopper and Pearson (1934), of people instead of images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
+from scipy.stats import binomtest
 
 N_DRAWS = 1000
-#: From fewer people the bootstrap's intervals are far too narrow: none is given.
+#: From fewer people of a group that a metric rests on, the bootstrap's intervals are far too narrow: none is given.
 LEAST_PARTICIPANTS = 10
+#: The shares, and of which images each is one.
+SHARES = {"sensitivity": "positive", "specificity": "negative", "ppv": "decided positive", "npv": "decided negative"}
 #: A metric that is undefined in a larger share of the draws has no interval.
 _MOST_UNDEFINED = 0.05
 
@@ -52,19 +58,48 @@ def metrics_of_draws(
     return found
 
 
-def interval(draws: np.ndarray, n_participants: int) -> tuple[float | None, float | None]:
-    """Return the 2.5th and the 97.5th percentile of a metric's draws, or (None, None) where they would mislead.
+def groups_of(labels: Sequence[int], decided: Sequence[int], participants: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Return the participants of the images that are positive, negative, decided positive and decided negative.
 
-    >>> interval(np.linspace(0, 1, 1001), n_participants=40)
-    (0.025, 0.975)
-    >>> interval(np.linspace(0, 1, 1001), n_participants=3)
-    (None, None)
+    >>> groups_of([1, 0], [1, 1], ["a", "b"])["decided positive"] == {"a", "b"}
+    True
     """
+    sides = {"positive": (labels, 1), "negative": (labels, 0)}
+    sides |= {"decided positive": (decided, 1), "decided negative": (decided, 0)}
+    return {
+        name: frozenset(who for who, value in zip(participants, values, strict=True) if value == side)
+        for name, (values, side) in sides.items()
+    }
+
+
+def interval(
+    metric: str, draws: np.ndarray, groups: Mapping[str, Collection[str]]
+) -> tuple[float | None, float | None]:
+    """Return the 95% interval of a metric from its draws, or (None, None) where it would mislead.
+
+    `groups` is what `groups_of` gives: a share rests on one of them, the other metrics on the positive and the
+    negative. Where a metric is the same in every draw, a share and the balanced accuracy have an exact interval, which
+    takes each participant as one image and is therefore wide; the others have none.
+
+    >>> people = {"positive": range(20), "negative": range(20)}
+    >>> interval("auc", np.linspace(0, 1, 1001), people)
+    (0.025, 0.975)
+    >>> low, high = interval("sensitivity", np.ones(1000), people)
+    >>> round(low, 3), high
+    (0.832, 1.0)
+    """
+    rests_on = [groups[name] for name in ([SHARES[metric]] if metric in SHARES else ("positive", "negative"))]
     undefined = np.isnan(draws)
-    if n_participants < LEAST_PARTICIPANTS or undefined.mean() > _MOST_UNDEFINED:
+    if min(map(len, rests_on)) < LEAST_PARTICIPANTS or undefined.mean() > _MOST_UNDEFINED:
         return None, None
-    low, high = np.percentile(draws[~undefined], (2.5, 97.5))
-    return float(low), float(high)
+    found = draws[~undefined]
+    if np.ptp(found) > 0:
+        low, high = np.percentile(found, (2.5, 97.5))
+        return float(low), float(high)
+    if metric not in (*SHARES, "balanced_accuracy", "auc_hard") or found[0] not in (0, 1):
+        return None, None
+    exact = [binomtest(int(found[0]) * len(people), len(people)).proportion_ci(0.95) for people in rests_on]
+    return float(np.mean([each.low for each in exact])), float(np.mean([each.high for each in exact]))
 
 
 def _of_cells(hits: np.ndarray, misses: np.ndarray, false_alarms: np.ndarray, passes: np.ndarray) -> dict:

@@ -19,7 +19,7 @@ from qcbench.errors import UsageError
 from qcbench.learn import infer, objectives, runs, scores, tabular, variants
 from qcbench.learn.runs import Run
 from qcbench.learn.scores import Truth
-from qcbench.learn.splits import refuse_leak
+from qcbench.learn.splits import folds_left, refuse_leak
 from qcbench.learn.tasks import chosen_tasks
 from qcbench.learn.train import train
 from qcbench.learn.variants import Variant
@@ -61,14 +61,18 @@ def learning_curve(
     truth = scores.truth_of(study)
     summary = Summary(stage="learning-curve")
     about = {"architecture": architecture, "training_preset": preset, "spacing_mm": spacing, "seed": seed}
-    options = {"preset": preset, "folds": folds, "spacing": spacing, "epochs": epochs}
+    options = {"preset": preset, "spacing": spacing, "epochs": epochs}
     options |= {"device": device, "workers": workers, "show_progress": show_progress}
     for name in names:
         for size, members in _subsets(truth, name, sizes, seed):
             kept = {truth.splits[image_id]["participant_id"] for image_id in members}
             new = [row for row in splits if row["set"] == "test" or row["participant_id"] in kept]
+            mine = folds_left(new, folds)
+            if not mine:
+                summary.notes.append(f"{name} with {size} images: nobody of the folds asked for is among them")
+                continue
             variant = variants.prepare(study, f"curve-{name}-{size}-s{seed}", new)
-            run = _fit(variant, name, architecture, seed, options, summary)
+            run = _fit(variant, name, architecture, seed, {**options, "folds": mine}, summary)
             more = {**about, "task": name, "n_asked": size, "n_images": len(members), "n_participants": len(kept)}
             rows = [{**more, **row} for row in _fold_rows(variant, run, truth, members)]
             _keep(study, rows, summary)

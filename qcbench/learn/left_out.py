@@ -8,8 +8,10 @@ one left out, which takes no part in choosing the epoch either. The study's own 
 from __future__ import annotations
 
 import time
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from qcbench import store
 from qcbench.errors import UsageError
@@ -17,7 +19,7 @@ from qcbench.learn import infer, runs, scores, tabular, variants
 from qcbench.learn.metrics import METRICS
 from qcbench.learn.runs import Run
 from qcbench.learn.scores import Score, Truth
-from qcbench.learn.splits import refuse_leak
+from qcbench.learn.splits import folds_left, refuse_leak
 from qcbench.learn.train import train
 from qcbench.learn.variants import Variant
 from qcbench.study import Study
@@ -36,7 +38,7 @@ def leave_one_out(
     task: str = "all",
     architecture: str = "conv5_fc3",
     preset: str = "paper-2022",
-    folds: str | int | Sequence[int] = 0,
+    folds: str | int | Sequence[int] = "first",
     spacing: int = 1,
     epochs: int | None = None,
     seed: int = 0,
@@ -47,9 +49,9 @@ def leave_one_out(
 ) -> Summary:
     """Fit a network without each hospital and predict its images; return how many hospitals, and which were too small.
 
-    `evaluate` makes the metrics of it. `folds` of the others' cross-validation are fitted, by default one: a network a
-    hospital and task. Hospitals with fewer than `least_images` labelled images are not left out. What is there already
-    stays. Raises UsageError when fewer than two hospitals are known.
+    `evaluate` makes the metrics of it. `folds` of the others' cross-validation are fitted, by default the first that
+    is left: a network a hospital and task. Hospitals with fewer than `least_images` labelled images are not left out.
+    What is there already stays. Raises UsageError when fewer than two hospitals are known.
     """
     started = time.monotonic()
     study = Study.of(study)
@@ -62,6 +64,12 @@ def leave_one_out(
             summary.notes.append(f"{place} is not left out: {n_images} labelled images, {least_images} are asked for")
             continue
         new = splits_without(splits, place_of, place)
+        mine = folds_left(new, folds)
+        if len(folds_left(new, "all")) < 2 or not mine:
+            summary.notes.append(
+                f"{place} is not left out: without its people too few folds are left to fit and validate"
+            )
+            continue
         variant = variants.prepare(study, _name(by, place), new)
         tested = {row["image_id"] for row in new if row["set"] == "test"}
         if architecture == tabular.ARCHITECTURE:
@@ -72,7 +80,7 @@ def leave_one_out(
                 task=task,
                 architecture=architecture,
                 preset=preset,
-                folds=folds,
+                folds=mine,
                 spacing=spacing,
                 epochs=epochs,
                 seed=seed,
@@ -111,30 +119,28 @@ def metric_rows(study: Study, truth: Truth, notes: list[str]) -> list[dict]:
     """Return the rows of `metrics` of every place that was left out, and their mean over the places.
 
     ``set`` is ``left-out hospital`` (manufacturer, model_name), column ``left_out`` names it, ``fold`` is null, and the
-    mean over the places has the run_id ``mean over places``. Variants of earlier splits are named in `notes`.
+    mean over the places of networks fitted in one way has a run_id that begins with ``mean over places`` and ends with
+    the way (`recipe`). Of several such networks at a place, fitted to other labels or volumes, all have rows and the
+    last fitted is in the mean. Variants of earlier splits are named in `notes`.
     """
     new = []
     for by in ATTRIBUTES:
-        groups: dict[tuple, list[tuple[str, Score, dict]]] = defaultdict(list)
+        groups: dict[tuple[str, str], dict[str, _Tried]] = defaultdict(dict)
         for place, variant in _present(study, by, notes):
-            own = scores.truth_of(variant)
-            for about, members, score in _scored(variant, own):
-                about = {**about, "set": f"left-out {by}", "fold": None, "left_out": place}
-                new += [{**about, **row} for row in score.rows]
-                key = about["task"], about["architecture"], about["training_preset"]
-                groups[key].append((place, score, members, about["simulated"]))
-        for (task, architecture, preset), found in groups.items():
-            everybody = {image_id: label for _, _, members, _ in found for image_id, label in members.items()}
-            together = scores.mean([score for _, score, _, _ in found], METRICS, everybody, truth)
+            for tried in _tried(variant):
+                new += [{**tried.about, "set": f"left-out {by}", "left_out": place, **row} for row in tried.score.rows]
+                mine = groups[tried.about["task"], recipe(tried.run)]
+                if place not in mine or mine[place].fitted_at < tried.fitted_at:
+                    mine[place] = tried
+        for (_, way), of_place in groups.items():
+            found = [tried for _, tried in sorted(of_place.items())]
+            together = scores.mean([tried.score for tried in found], METRICS, truth)
             about = {
-                "task": task,
-                "architecture": architecture,
-                "training_preset": preset,
-                "run_id": "mean over places",
+                **found[0].about,
+                "run_id": f"mean over places {way}",
                 "set": f"left-out {by}",
-                "fold": None,
                 "left_out": None,
-                "simulated": any(simulated for *_, simulated in found),
+                "simulated": any(tried.about["simulated"] for tried in found),
             }
             new += [{**about, **row} for row in together.rows]
     return new
@@ -155,11 +161,29 @@ def _present(study: Study, by: str, notes: list[str]) -> Iterator[tuple[str, Var
             notes.append(f"not evaluated, left out of earlier splits: {variant.name}; run leave-one-out again")
 
 
-def _scored(variant: Variant, truth: Truth) -> Iterator[tuple[dict, dict[str, int], Score]]:
-    """Yield, for each run and task of a variant, what is said of it, the images of the place, and its folds' mean."""
+def recipe(run: Run) -> str:
+    """Return how a run was fitted, whatever it was fitted to: what runs over several places have in common."""
+    digest = runs.sha256_of([run.config.get("options"), run.config.get("pretraining")])
+    return f"{run.architecture}-{run.config['preset']}-{run.spacing}mm-s{run.config['seed']}-{digest[:8]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tried:
+    """A run of a variant in one of its tasks: what is said of it, and the mean of its folds on the place left out."""
+
+    run: Run
+    about: dict
+    score: Score
+    fitted_at: float
+
+
+def _tried(variant: Variant) -> Iterator[_Tried]:
+    """Yield each run and task of a variant."""
+    truth = scores.truth_of(variant)
     present, _ = runs.of_these_splits(variant, runs.find(variant))
     predictions = scores.predictions_of(variant, present, truth.splits)
-    draws = truth.draws("test")
+    # A seed of its own: with one seed, the first of every place would be drawn together.
+    draws = truth.draws("test", seed=zlib.crc32(variant.name.encode()))
     for run, task in [(each, task) for each in present for task in each.tasks]:
         members = truth.members(task, set_="test")
         found = [
@@ -167,7 +191,12 @@ def _scored(variant: Variant, truth: Truth) -> Iterator[tuple[dict, dict[str, in
             for _, probability_of in sorted(predictions[run.run_id, task].items())
         ]
         found = found or [scores.of_nothing(members, _why_nothing(run))]
-        yield scores.about(run, task, truth), members, scores.mean(found, METRICS, members, truth)
+        yield _Tried(
+            run=run,
+            about={**scores.about(run, task, truth), "fold": None},
+            score=scores.mean(found, METRICS, truth),
+            fitted_at=(run.folder / "config.json").stat().st_mtime,
+        )
 
 
 def _why_nothing(run: Run) -> str:

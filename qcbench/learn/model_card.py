@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from qcbench import durable, store
-from qcbench.learn import tabular, weights
+from qcbench.learn import left_out, tabular, weights
 from qcbench.learn.networks import multitask
 from qcbench.learn.runs import Run
 from qcbench.learn.tasks import CLASS_NAMES, MULTITASK, task_labels
@@ -165,14 +165,12 @@ def _metric(row: Row) -> dict:
 
 
 def _left_out(run: Run, task: str, metrics: Iterable[Row]) -> list[dict]:
-    """Return what leaving hospitals out says of this task, architecture and preset; places have no name here."""
-    wanted = (task, run.architecture, run.config["preset"])
+    """Return what leaving hospitals out says of networks fitted in this way; places have no name here."""
+    wanted = (task, f"mean over places {left_out.recipe(run)}")
     return [
-        {**_metric(row), "set": row["set"], "is_mean": row.get("left_out") is None}
+        {**_metric(row), "set": row["set"], "sd": row["sd"]}
         for row in metrics
-        if row["set"].startswith("left-out ")
-        and row["metric"] == "balanced_accuracy"
-        and (row["task"], row["architecture"], row["training_preset"]) == wanted
+        if row["metric"] == "balanced_accuracy" and (row["task"], row["run_id"]) == wanted
     ]
 
 
@@ -243,8 +241,7 @@ def _metric_lines(each: Mapping) -> list[str]:
     lines += [f"| {name} | {' | '.join(found.get(name, '') for found in cells.values())} |" for name in _SHOWN]
     lines += ["", "Mean over the folds ± standard deviation [95% interval, bootstrap over participants], test set."]
     for row in each["left_out"]:
-        what = "mean over those left out" if row["is_mean"] else f"one left out, {row['n']} images"
-        lines.append(f"- {row['set']}, {what}: balanced accuracy {_cell(row)}")
+        lines.append(f"- {row['set']}, mean over those left out, {row['n']} images: balanced accuracy {_cell(row)}")
     return lines
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from qcbench import store
 from qcbench.learn import predictions
-from qcbench.learn.intervals import Draws, interval, mean_of, metrics_of_draws
+from qcbench.learn.intervals import Draws, groups_of, interval, mean_of, metrics_of_draws
 from qcbench.learn.metrics import (
     METRICS,
     metrics_from_decisions,
@@ -54,17 +54,22 @@ class Truth:
         """Return the participant of each image."""
         return [self.splits[image_id]["participant_id"] for image_id in image_ids]
 
-    def draws(self, set_: str) -> Draws:
-        """Return the bootstrap's draws of the participants of a set; the same at every call."""
-        return Draws([row["participant_id"] for row in self.splits.values() if row["set"] == set_])
+    def draws(self, set_: str, *, seed: int = 0) -> Draws:
+        """Return the bootstrap's draws of the participants of a set; the same at every call with a seed."""
+        return Draws([row["participant_id"] for row in self.splits.values() if row["set"] == set_], seed=seed)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """One classifier's rows of `metrics` (metric, value, low, high, n...), and its metrics in each draw."""
+    """One classifier's rows of `metrics` (metric, value, low, high, n...), and what they were made from.
+
+    Its metrics in each draw, the labels of the images that it decided, and whose they are (as `intervals.groups_of`).
+    """
 
     rows: Sequence[dict]
-    draws: Mapping[str, np.ndarray]
+    draws: Mapping[str, np.ndarray] = field(default_factory=dict)
+    labels: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def truth_of(study: Study) -> Truth:
@@ -132,9 +137,7 @@ def of_decisions(truth: Truth, members: Mapping[str, int], decisions: Mapping[st
 
 def of_nothing(members: Mapping[str, int], reason: str) -> Score:
     """Return the Score of a network that could not be fitted: every metric null, with the reason."""
-    return Score(
-        rows=[{"metric": name, "value": None, "n": len(members), "reason": reason} for name in METRICS], draws={}
-    )
+    return Score(rows=[{"metric": name, "value": None, "n": len(members), "reason": reason} for name in METRICS])
 
 
 def ensemble(by_fold: Mapping[int, Mapping[str, float]]) -> dict[str, float]:
@@ -147,9 +150,17 @@ def ensemble(by_fold: Mapping[int, Mapping[str, float]]) -> dict[str, float]:
     return {image_id: float(np.mean([found[image_id] for found in by_fold.values()])) for image_id in everywhere}
 
 
-def mean(scores: Sequence[Score], names: Sequence[str], members: Mapping[str, int], truth: Truth) -> Score:
-    """Return the mean over folds, hospitals or raters of each metric where it is defined, with sd and interval."""
-    counts = _counts(truth, members, members.values())
+def mean(scores: Sequence[Score], names: Sequence[str], truth: Truth) -> Score:
+    """Return the mean over folds, hospitals or raters of each metric where it is defined, with sd and interval.
+
+    `n` counts the images that any of them decided.
+    """
+    labels = {image_id: label for score in scores for image_id, label in score.labels.items()}
+    groups = {
+        name: frozenset().union(*(score.groups.get(name, ()) for score in scores))
+        for name in ("positive", "negative", "decided positive", "decided negative")
+    }
+    counts = _counts(truth, labels, labels.values())
     new, drawn = [], {}
     for name in names:
         mine = [(row, score.draws) for score in scores for row in score.rows if row["metric"] == name]
@@ -160,7 +171,7 @@ def mean(scores: Sequence[Score], names: Sequence[str], members: Mapping[str, in
             continue
         values = [value for value, _ in defined]
         drawn[name] = mean_of([draws for _, draws in defined], name)
-        low, high = interval(drawn[name], counts["n_participants"])
+        low, high = interval(name, drawn[name], groups)
         left_out = len(mine) - len(values)
         new.append(
             {
@@ -174,7 +185,7 @@ def mean(scores: Sequence[Score], names: Sequence[str], members: Mapping[str, in
                 "reason": f"undefined in {left_out} of {len(mine)}, which are left out" if left_out else None,
             }
         )
-    return Score(rows=new, draws=drawn)
+    return Score(rows=new, draws=drawn, labels=labels, groups=groups)
 
 
 def _score(
@@ -186,12 +197,13 @@ def _score(
     drawn: Mapping[str, np.ndarray],
 ) -> Score:
     counts = _counts(truth, seen, labels)
+    groups = groups_of(labels, decided, truth.owners(seen))
     rows = []
     for name, value in values.items():
-        low, high = (None, None) if value is None else interval(drawn[name], counts["n_participants"])
+        low, high = (None, None) if value is None else interval(name, drawn[name], groups)
         reason = why_undefined(name, labels, decided)
         rows.append({"metric": name, "value": value, "low": low, "high": high, **counts, "reason": reason})
-    return Score(rows=rows, draws=drawn)
+    return Score(rows=rows, draws=drawn, labels=dict(zip(seen, labels, strict=True)), groups=groups)
 
 
 def _counts(truth: Truth, image_ids: Collection[str], labels: Iterable[int]) -> dict[str, int]:

@@ -148,6 +148,20 @@ def _place_in_folds(cases: Sequence[Row], places: dict[str, Place], folds: Seque
         places[who] = ("cv", fold)
 
 
+def folds_left(rows: Iterable[Row], asked: str | int | Iterable[int]) -> list[int]:
+    """Return which of the folds asked for (numbers, ``all`` or ``first``) are in rows of which some were taken out.
+
+    >>> rows = [{"fold": 1}, {"fold": 3}, {"fold": None}]
+    >>> folds_left(rows, "first"), folds_left(rows, [0, 3]), folds_left(rows, "all")
+    ([1], [3], [1, 3])
+    """
+    left = sorted({row["fold"] for row in rows} - {None})
+    if isinstance(asked, str):
+        return left[:1] if asked == "first" else left
+    wanted = {asked} if isinstance(asked, int) else set(asked)
+    return [fold for fold in left if fold in wanted]
+
+
 def refuse_leak(rows: Iterable[Row]) -> None:
     """Raise LeakError when a participant is in two sets or folds; the message names them all.
 

@@ -19,7 +19,7 @@ from qcbench.pipeline.labelling import (
     serve,
     write_config,
 )
-from qcbench.pipeline.measuring import iqm, iqm_of_files
+from qcbench.pipeline.measuring import iqm, iqm_distributions, iqm_of_files, iqm_outliers
 from qcbench.pipeline.modelling import evaluate, learning_curve, leave_one_out, predict, report, split, train
 from qcbench.pipeline.records import (
     records_decide,
@@ -64,7 +64,9 @@ __all__ = [
     "ingest",
     "init",
     "iqm",
+    "iqm_distributions",
     "iqm_of_files",
+    "iqm_outliers",
     "label",
     "label_simulated",
     "learning_curve",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,8 @@ from qcbench.study import Study
 from qcbench.summary import Summary
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from qcbench.iqm.files import FileMetrics
 
 
@@ -57,3 +59,31 @@ def iqm_of_files(
         workers=workers or os.cpu_count() or 1,
         show_progress=show_progress,
     )
+
+
+def iqm_distributions(
+    study: StudyLike,
+    metric: str,
+    *,
+    by: str | None = "hospital",
+    modality: str | None = None,
+    profile: str | None = None,
+) -> pd.DataFrame:
+    """Return how a metric lies in each hospital (or `by` manufacturer, model_name, field_strength_t): a row a group."""
+    with extra("iqm"):
+        from qcbench.iqm import distributions
+    return distributions.by_group(distributions.read(Study.of(study), modality, profile), metric, by)
+
+
+def iqm_outliers(
+    study: StudyLike,
+    *,
+    metrics: Iterable[str] | None = None,
+    by: str | None = "hospital",
+    modality: str | None = None,
+    profile: str | None = None,
+) -> pd.DataFrame:
+    """Return the values far from their own group's or from all images', worst first: a row an image and metric."""
+    with extra("iqm"):
+        from qcbench.iqm import distributions
+    return distributions.outliers(distributions.read(Study.of(study), modality, profile), metrics, by)

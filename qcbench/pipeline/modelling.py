@@ -95,7 +95,7 @@ def leave_one_out(
     task: str = "all",
     architecture: str = "conv5_fc3",
     preset: str = "paper-2022",
-    folds: str | int | Sequence[int] = 0,
+    folds: str | int | Sequence[int] = "first",
     spacing: int = 1,
     epochs: int | None = None,
     seed: int = 0,

@@ -219,7 +219,7 @@ def left_out_places(metrics: pd.DataFrame) -> pd.DataFrame:
             "BA, %": _with_spread(row),
             "Simulated": "yes" if row["simulated"] else "no",
         }
-        for row in rows.assign(is_mean=rows["run_id"].eq(_MEAN))
+        for row in rows.assign(is_mean=rows["run_id"].str.startswith(_MEAN))
         .sort_values(["task", "architecture", "set", "is_mean"], kind="stable")
         .to_dict("records")
     ]
@@ -231,7 +231,7 @@ def _with_spread(row: dict) -> str:
     if pd.isna(row["value"]):
         return "undefined" if pd.isna(row["reason"]) else f"undefined: {row['reason']}"
     text = f"{100 * row['value']:.1f}"
-    if row["run_id"] == _MEAN and not pd.isna(row.get("sd")):
+    if row["run_id"].startswith(_MEAN) and not pd.isna(row.get("sd")):
         return f"{text} ± {100 * row['sd']:.1f}"
     return text if pd.isna(row["low"]) else f"{text} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
 

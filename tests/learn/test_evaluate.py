@@ -97,6 +97,20 @@ def test_a_task_without_predictions_has_null_rows_and_a_note(predicted):
     assert any(note.startswith("tier3-conv5_fc3") and "then predict" in note for note in summary.notes)
 
 
+def test_images_without_a_prediction_are_counted_out_and_named(predicted):
+    rows = store.rows(predicted, "predictions")
+    tested = sorted(row["image_id"] for row in store.rows(predicted, "splits") if row["set"] == "test")
+    store.write(predicted, "predictions", [row for row in rows if row["image_id"] != tested[0]])
+    summary = evaluate(predicted, show_progress=False)
+    assert any("1 test images have no prediction" in note for note in summary.notes)
+    counts = {
+        row["n"]
+        for row in store.rows(predicted, "metrics")
+        if row["set"] == "test" and row["task"] == "sr" and row["architecture"] not in ("annotators",)
+    }
+    assert counts == {len(tested) - 1}
+
+
 def test_an_empty_class_in_the_test_set_is_a_row_with_a_reason(predicted):
     splits = {row["image_id"]: row["set"] for row in store.rows(predicted, "splits")}
     kept = [

@@ -55,6 +55,18 @@ def test_each_hospital_is_predicted_by_a_network_that_never_saw_it(at_hospitals)
     assert leave_one_out(at_hospitals, **options).unchanged == 2
 
 
+def test_a_hospital_that_holds_a_whole_fold_does_not_stop_the_others(at_hospitals):
+    rows = store.rows(at_hospitals, "splits")
+    fold_of = dict(zip(sorted({row["participant_id"] for row in rows}), (0, 0, None, 1, 1, 2), strict=True))
+    moved = [(row, fold_of[row["participant_id"]]) for row in rows]
+    store.write(at_hospitals, "splits", [{**row, "set": "test" if f is None else "cv", "fold": f} for row, f in moved])
+    summary = leave_one_out(at_hospitals, **QUICKLY, architecture="lean3d", preset="quick", epochs=1)
+    assert summary.done == 1
+    assert [note for note in summary.notes if "too few folds are left" in note] == [
+        "South is not left out: without its people too few folds are left to fit and validate"
+    ]
+
+
 def test_the_metrics_have_a_row_a_hospital_and_their_mean(at_hospitals):
     tabular.forest(at_hospitals, task="sr", show_progress=False)
     leave_one_out(at_hospitals, **QUICKLY, architecture="forest_25")
@@ -64,6 +76,19 @@ def test_the_metrics_have_a_row_a_hospital_and_their_mean(at_hospitals):
     assert rows[None]["value"] == pytest.approx((rows["North"]["value"] + rows["South"]["value"]) / 2)
     assert [(rows[name]["n"], rows[name]["n_participants"]) for name in ("North", None)] == [(12, 3), (24, 6)]
     assert {row["architecture"] for row in rows.values()} == {"forest_25"}
+
+
+def test_networks_fitted_in_two_ways_have_two_means(at_hospitals):
+    tabular.forest(at_hospitals, task="sr", show_progress=False)
+    for seed in (0, 1):
+        leave_one_out(at_hospitals, **QUICKLY, architecture="forest_25", seed=seed)
+    evaluate(at_hospitals, show_progress=False)
+    means = [row for row in rows_of(at_hospitals) if row["left_out"] is None]
+    assert sorted(row["run_id"].rsplit("-", 1)[0] for row in means) == [
+        "mean over places forest_25-5 trees-4mm-s0",
+        "mean over places forest_25-5 trees-4mm-s1",
+    ]
+    assert [row["n"] for row in means] == [24, 24]
 
 
 def test_what_was_left_out_of_earlier_splits_is_not_evaluated_but_named(at_hospitals):

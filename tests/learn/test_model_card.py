@@ -3,7 +3,7 @@ import json
 import pytest
 
 from qcbench import store
-from qcbench.learn import model_card, runs
+from qcbench.learn import left_out, model_card, runs
 
 
 def metric(run, value, **more):
@@ -58,11 +58,14 @@ def test_the_card_says_what_the_test_set_does_not_hold(trained_copy, run):
 
 
 def test_a_simulation_is_said_first_and_places_have_no_name(trained_copy, run):
-    left_out = {"set": "left-out hospital", "left_out": "Nord", "run_id": "variant", "n": 12}
-    rows = [metric(run, 0.8, simulated=True), metric(run, 0.5, **left_out)]
-    text = model_card.write(trained_copy, run, rows).read_text()
+    of_this_way = {"set": "left-out hospital", "n": 12, "run_id": f"mean over places {left_out.recipe(run)}"}
+    of_another = {**of_this_way, "run_id": "mean over places conv5_fc3-quick-1mm-s0-0", "value": 0.7}
+    at_a_place = {"set": "left-out hospital", "left_out": "Nord", "run_id": "variant", "n": 12}
+    rows = [metric(run, 0.8, simulated=True), metric(run, 0.5, **of_this_way), metric(run, 0.9, **at_a_place)]
+    text = model_card.write(trained_copy, run, [*rows, metric(run, **of_another)]).read_text()
     assert text.index("Simulated images or labels are among its data") < text.index("## What it is")
-    assert "left-out hospital, one left out, 12 images: balanced accuracy 50.0" in text
+    assert "left-out hospital, mean over those left out, 12 images: balanced accuracy 50.0" in text
+    assert text.count("left-out hospital") == 1
     assert not any(name in text for name in ("Nord", "Sud", "Est", "sub-0"))
 
 

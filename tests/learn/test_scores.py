@@ -32,15 +32,15 @@ def row_of(score, metric):
 
 
 def test_a_score_has_every_metric_with_an_interval_around_it():
-    truth, labels = made_up()
+    truth, labels = made_up(40)
     probability_of = {image_id: 0.9 if label else 0.1 for image_id, label in labels.items()}
-    probability_of["i00"] = probability_of["i04"] = 0.8  # two false alarms of twelve
+    probability_of["i00"] = probability_of["i04"] = 0.8  # two false alarms of twenty
     score = of_probabilities(truth, labels, probability_of, truth.draws("test"))
     assert tuple(row["metric"] for row in score.rows) == METRICS
     row = row_of(score, "specificity")
-    assert row["value"] == pytest.approx(10 / 12)
-    assert row["low"] < 10 / 12 < row["high"]
-    assert (row["n"], row["n_participants"], row["n_positive"], row["reason"]) == (24, 12, 12, None)
+    assert row["value"] == pytest.approx(18 / 20)
+    assert row["low"] < 18 / 20 < row["high"]
+    assert (row["n"], row["n_participants"], row["n_positive"], row["reason"]) == (40, 20, 20, None)
     assert score.draws["specificity"].shape == (1000,)
 
 
@@ -58,16 +58,17 @@ def test_what_was_not_predicted_does_not_count():
 
 
 def test_the_mean_is_over_what_is_defined_and_says_what_is_left_out():
-    truth, labels = made_up()
+    truth, labels = made_up(40)
     right = of_probabilities(truth, labels, {i: float(label) for i, label in labels.items()}, truth.draws("test"))
     wrong = of_probabilities(truth, labels, {i: 1.0 - label for i, label in labels.items()}, truth.draws("test"))
-    together = mean([right, wrong, of_nothing(labels, "not fitted: no image")], METRICS, labels, truth)
+    together = mean([right, wrong, of_nothing(labels, "not fitted: no image")], METRICS, truth)
     row = row_of(together, "mcc")
     assert (row["value"], row["sd"], row["sd_population"]) == (0, pytest.approx(np.sqrt(2)), 1)
-    # Where one is right the other is wrong, whatever is drawn: of their mean nothing varies.
-    assert (row["low"], row["high"]) == (pytest.approx(0), pytest.approx(0))
+    # Where one is right the other is wrong, whatever is drawn: that their mean never varies is no certainty.
+    assert (row["low"], row["high"]) == (None, None)
+    assert row["n"] == 40
     assert row["reason"] == "undefined in 1 of 3, which are left out"
-    assert row_of(mean([of_nothing(labels, "x")], METRICS, labels, truth), "mcc")["reason"] == "x"
+    assert row_of(mean([of_nothing(labels, "x")], METRICS, truth), "mcc")["reason"] == "x"
 
 
 def test_the_ensemble_takes_the_mean_where_every_fold_has_a_word():
