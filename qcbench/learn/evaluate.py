@@ -30,7 +30,7 @@ from qcbench.learn.intervals import Draws
 from qcbench.learn.metrics import DECISION_METRICS, METRICS
 from qcbench.learn.runs import Run
 from qcbench.learn.scores import Score, Truth
-from qcbench.learn.splits import refuse_leak
+from qcbench.learn.task_data import sound_splits
 from qcbench.learn.tasks import rater_decisions
 from qcbench.schema import TASKS
 from qcbench.study import Study
@@ -47,13 +47,18 @@ def evaluate(study: Study, *, show_progress: bool = True) -> Summary:
     """
     started = time.monotonic()
     study = Study.of(study)
-    refuse_leak(store.require(study, "splits", "split"))
+    sound_splits(study)
     truth = scores.truth_of(study)
     present, earlier = runs.of_these_splits(study, runs.find(study))
     if not present:
         raise StudyError(f"{study.folder} has no run on its present splits. Run first: qcbench train {study.folder}")
+    present, passed_over = runs.closest(study, present)
     predictions = scores.predictions_of(study, present, truth.splits)
     summary = Summary(stage="evaluate", notes=_without_baseline(study, present))
+    if passed_over:
+        summary.notes.append(f"not evaluated, others are fitted to data closer to today's: {', '.join(passed_over)}")
+    for run_id, changes in runs.outdated(study, present).items():
+        summary.notes.append(f"{run_id} was fitted to other data than today's ({changes}): train again to use them")
     if earlier:
         summary.notes.append(f"not evaluated, fitted on earlier splits: {', '.join(earlier)}")
     draws = {set_: truth.draws(set_) for set_ in ("test", "cv")}

@@ -134,8 +134,9 @@ def fit_fold(
         )
         if kept:
             module.restore(kept.content)
-            facts["went_on_after_epochs"] = [*facts["went_on_after_epochs"], kept.epoch]
         if not module.is_over():
+            if kept:
+                facts = _went_on(facts, kept.epoch, machine)
             trainer = _trainer(options, machine, facts, [_AfterEpoch(on_epoch, checkpoint_folder, facts)])
             if kept:
                 trainer.fit_loop.epoch_progress.current.processed = kept.epoch + 1
@@ -197,13 +198,26 @@ def _facts(
         labels = torch.stack([torch.as_tensor(fit[number][1]) for number in range(len(volumes))])
         chosen, reason = precision.choose(network, volumes, labels, accelerator, objective)
     return {
-        "device": torch.cuda.get_device_name() if accelerator == "cuda" else "cpu",
-        "threads": torch.get_num_threads(),
-        **{name: value for name, value in asdict(machine).items() if name in ("devices", "nodes", "deterministic")},
+        **_machine_facts(machine),
         "precision": chosen,
         "precision_reason": reason,
         "went_on_after_epochs": [],
     }
+
+
+def _machine_facts(machine: Machine) -> dict[str, object]:
+    return {
+        "device": torch.cuda.get_device_name() if machine.accelerator == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        **{name: value for name, value in asdict(machine).items() if name in ("devices", "nodes", "deterministic")},
+    }
+
+
+def _went_on(facts: dict, epoch: int, machine: Machine) -> dict[str, object]:
+    """Return the facts of a fitting that goes on after an epoch, on another machine perhaps: all of it is told."""
+    went_on = [*facts["went_on_after_epochs"], {"epoch": epoch, **_machine_facts(machine)}]
+    is_deterministic = facts["deterministic"] and machine.deterministic
+    return {**facts, "deterministic": is_deterministic, "went_on_after_epochs": went_on}
 
 
 class _AfterEpoch(Callback):

@@ -14,7 +14,7 @@ from torch import nn
 from qcbench import parallel, store
 from qcbench.errors import StudyError, UsageError, WeightsError
 from qcbench.learn import objectives, predictions, runs, tabular, weights
-from qcbench.learn.datasets import VolumeCache, build_cache, coarse_shape, open_cache, to_unit
+from qcbench.learn.datasets import VolumeCache, build_cache, coarse_shape, open_cache, to_unit, without_volume
 from qcbench.learn.objectives import ONE_TASK, Objective
 from qcbench.learn.runs import Run
 from qcbench.study import Study
@@ -47,18 +47,22 @@ def predict(
     """Write `predictions` of every fitted fold for every preprocessed image; return how many are new.
 
     With `image_ids`, only for those. `probability` is that of the positive class, `decision` yes
-    from 0.5 on; the network for all tasks gives a row a task. Runs fitted on the present splits are
-    used; those of earlier splits only when there are no others. What was predicted with the same
-    weights and the same preprocessing stays. Raises StudyError when nothing was trained and
-    WeightsError when weights are damaged or no safetensors.
+    from 0.5 on; the network for all tasks gives a row a task. Runs that the present splits allow are
+    used, of runs asked for alike the closest to today's data; those of earlier splits only when there are no
+    others. `notes` say which were fitted to other labels or volumes than today's. What was predicted with the
+    same weights from the same bytes stays. Labelled images without a volume are in `failed`. Raises
+    StudyError when nothing was trained and WeightsError when weights are damaged or no safetensors.
     """
     if architecture == tabular.ARCHITECTURE:
-        return tabular.forest(study, task=task, workers=workers, image_ids=image_ids, show_progress=show_progress)
+        options = {"workers": workers, "image_ids": image_ids, "show_progress": show_progress}
+        return tabular.forest(study, task=task, seed=None, **options)
     started = time.monotonic()
     study = Study.of(study)
     objectives.chosen_runs(task, architecture)
     target = _device(device)
     summary = Summary(stage="predict")
+    labelled = {row["image_id"] for row in store.rows(study, "splits")}
+    labelled = labelled if image_ids is None else labelled & set(image_ids)
     by_cache: dict[tuple[int, str], list[_Model]] = defaultdict(list)
     for model in _models(study, task, architecture, summary):
         by_cache[model.run.spacing, model.run.config.get("voxels", "uint8")].append(model)
@@ -66,10 +70,11 @@ def predict(
         cached = build_cache(
             study, spacing=spacing, voxels=voxels, image_ids=image_ids, workers=workers, show_progress=show_progress
         )
-        summary.failed.update(cached.failed)
         cache = open_cache(study, spacing=spacing, voxels=voxels)
+        summary.failed |= {**without_volume(study, labelled, cache), **cached.failed}
         wanted = set(cache.rows) if image_ids is None else set(cache.rows) & set(image_ids)
         _predict_with(study, models, cache, wanted, target, summary, show_progress=show_progress)
+    _note_outdated(study, [model.run for models in by_cache.values() for model in models], summary)
     summary.facts["device"] = str(target)
     summary.seconds = time.monotonic() - started
     return summary
@@ -89,7 +94,9 @@ def _models(study: Study, task: str, architecture: str, summary: Summary) -> Ite
     current, earlier = runs.of_these_splits(study, everything)
     if current and earlier:
         summary.notes.append(f"not used, fitted on earlier splits: {', '.join(earlier)}")
-    chosen = current or everything
+    chosen, passed_over = runs.closest(study, current or everything)
+    if passed_over:
+        summary.notes.append(f"not used, others are fitted to data closer to today's: {', '.join(passed_over)}")
     if not any(run.fitted_folds() or run.skipped() for run in chosen):
         raise StudyError(
             f"{study.folder} has no fitted {architecture} for task {task}. "
@@ -102,6 +109,11 @@ def _models(study: Study, task: str, architecture: str, summary: Summary) -> Ite
             _refuse_other_shape(run, expected)
             fitted = weights.read_json(run.fold_folder(fold) / "fold.json")
             yield _Model(run=run, fold=fold, network=network, weights_sha256=fitted["weights_sha256"])
+
+
+def _note_outdated(study: Study, used: Sequence[Run], summary: Summary) -> None:
+    for run_id, changes in runs.outdated(study, used).items():
+        summary.notes.append(f"{run_id} was fitted to other data than today's ({changes}): train again to use them")
 
 
 def _refuse_other_shape(run: Run, expected: tuple[int, int, int]) -> None:
@@ -124,7 +136,7 @@ def _predict_with(
         model.network.to(device, memory_format=torch.channels_last_3d)
     preset_of = {row["image_id"]: row["preprocessing_preset"] for row in store.rows(study, "preprocessed")}
     image_ids = sorted(set(wanted) & set(preset_of))
-    missing = _missing(study, models, image_ids, preset_of)
+    missing = _missing(study, models, image_ids, preset_of, cache.hashes)
     summary.unchanged += sum(len(model.run.tasks) for model in models) * len(image_ids)
     summary.unchanged -= sum(len(models[number].run.tasks) for numbers in missing.values() for number in numbers)
     waiting = [image_id for image_id in image_ids if image_id in missing]
@@ -142,29 +154,34 @@ def _predict_with(
                 objective = objectives.of_architecture(model.run.architecture)
                 for image_id, of_tasks in zip(batch, probabilities(model.network, volumes, objective), strict=True):
                     if number in missing[image_id]:
-                        for row in _predictions(model, image_id, of_tasks, preset_of[image_id]):
-                            found.append(row)
+                        about = {"preprocessing_preset": preset_of[image_id], "volume_hash": cache.hashes[image_id]}
+                        for row in _predictions(model, image_id, of_tasks):
+                            found.append({**row, **about})
                             summary.done += 1
             for _ in batch:
                 advance()
 
 
 def _missing(
-    study: Study, models: Sequence[_Model], image_ids: Sequence[str], preset_of: Mapping[str, str]
+    study: Study,
+    models: Sequence[_Model],
+    image_ids: Sequence[str],
+    preset_of: Mapping[str, str],
+    hashes: Mapping[str, str],
 ) -> dict[str, set[int]]:
     """Return image_id -> the models (by position) that have not seen it as it is now."""
-    names = ("image_id", "task", "run_id", "fold", "weights_sha256", "preprocessing_preset")
+    names = ("image_id", "task", "run_id", "fold", "weights_sha256", "preprocessing_preset", "volume_hash")
     there = set(predictions.of_runs(study, {model.run.run_id for model in models}, names))
     missing: dict[str, set[int]] = defaultdict(set)
     for image_id in image_ids:
         for number, model in enumerate(models):
-            key = (model.run.run_id, model.fold, model.weights_sha256, preset_of[image_id])
+            key = (model.run.run_id, model.fold, model.weights_sha256, preset_of[image_id], hashes[image_id])
             if any((image_id, task, *key) not in there for task in model.run.tasks):
                 missing[image_id].add(number)
     return missing
 
 
-def _predictions(model: _Model, image_id: str, of_tasks: Sequence[float], preset: str) -> list[dict]:
+def _predictions(model: _Model, image_id: str, of_tasks: Sequence[float]) -> list[dict]:
     return [
         {
             "image_id": image_id,
@@ -175,7 +192,6 @@ def _predictions(model: _Model, image_id: str, of_tasks: Sequence[float], preset
             "probability": probability,
             "probability_calibrated": None,
             "decision": "yes" if probability >= 0.5 else "no",
-            "preprocessing_preset": preset,
             "weights_sha256": model.weights_sha256,
         }
         for task, probability in zip(model.run.tasks, of_tasks, strict=True)

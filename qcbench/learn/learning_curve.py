@@ -19,7 +19,8 @@ from qcbench.errors import UsageError
 from qcbench.learn import infer, objectives, runs, scores, tabular, variants
 from qcbench.learn.runs import Run
 from qcbench.learn.scores import Truth
-from qcbench.learn.splits import folds_left, refuse_leak
+from qcbench.learn.splits import folds_left
+from qcbench.learn.task_data import sound_splits
 from qcbench.learn.tasks import chosen_tasks
 from qcbench.learn.train import train
 from qcbench.learn.variants import Variant
@@ -54,8 +55,7 @@ def learning_curve(
     started = time.monotonic()
     study = Study.of(study)
     names = _tasks(task, architecture)
-    splits = store.require(study, "splits", "split")
-    refuse_leak(splits)
+    splits = sound_splits(study)
     preset = f"{tabular.N_TREES} trees" if architecture == tabular.ARCHITECTURE else preset
     spacing = tabular.SPACING if architecture == tabular.ARCHITECTURE else spacing
     truth = scores.truth_of(study)

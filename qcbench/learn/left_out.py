@@ -19,7 +19,8 @@ from qcbench.learn import infer, runs, scores, tabular, variants
 from qcbench.learn.metrics import METRICS
 from qcbench.learn.runs import Run
 from qcbench.learn.scores import Score, Truth
-from qcbench.learn.splits import folds_left, refuse_leak
+from qcbench.learn.splits import folds_left
+from qcbench.learn.task_data import sound_splits
 from qcbench.learn.train import train
 from qcbench.learn.variants import Variant
 from qcbench.study import Study
@@ -55,8 +56,7 @@ def leave_one_out(
     """
     started = time.monotonic()
     study = Study.of(study)
-    splits = store.require(study, "splits", "split")
-    refuse_leak(splits)
+    splits = sound_splits(study)
     place_of = _places(study, by)
     summary = Summary(stage="leave-one-out", facts={"by": by})
     for place, n_images in sorted(_sizes(splits, place_of, by).items()):
@@ -181,6 +181,7 @@ def _tried(variant: Variant) -> Iterator[_Tried]:
     """Yield each run and task of a variant."""
     truth = scores.truth_of(variant)
     present, _ = runs.of_these_splits(variant, runs.find(variant))
+    present, _ = runs.closest(variant, present)
     predictions = scores.predictions_of(variant, present, truth.splits)
     # A seed of its own: with one seed, the first of every place would be drawn together.
     draws = truth.draws("test", seed=zlib.crc32(variant.name.encode()))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from qcbench import durable, store
-from qcbench.learn import left_out, tabular, weights
+from qcbench.learn import left_out, runs, tabular, weights
 from qcbench.learn.networks import multitask
 from qcbench.learn.runs import Run
 from qcbench.learn.tasks import CLASS_NAMES, MULTITASK, task_labels
@@ -56,6 +56,7 @@ def facts(study: Study, run: Run, metrics: Sequence[Row]) -> dict:
             **{name: config.get(name) for name in ("consensus_sha256", "inputs_sha256", "splits_sha256")},
             **config["preprocessing"],
         },
+        "changed_since": str(runs.outdated(study, [run]).get(run.run_id, "")) or None,
         "folds": [_fold(run, fold) for fold in config["folds"]],
         "versions": config["versions"],
         "simulated": any(row["simulated"] for row in mine),
@@ -93,6 +94,7 @@ def as_markdown(card: Mapping) -> str:
         "## On what",
         "",
         *_bullets(data),
+        *([f"- of its images, since it was fitted: {card['changed_since']}"] if card["changed_since"] else []),
         *_bullets({f"version of {name}": version for name, version in sorted(card["versions"].items())}),
         "",
         "## How good it is",

@@ -1,12 +1,17 @@
-"""How a network is fitted: the options of a training, and the presets that have names. Pure."""
+"""How a network is fitted: its options, the presets that have names, and numbers as people give them. Pure."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+import operator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from qcbench.errors import UsageError
 
+#: Seeds of numpy and scikit-learn have 32 bits.
+LAST_SEED = 2**32 - 1
 #: What the cosine ends at, as a share of the learning rate.
 LAST_SHARE = 0.01
 
@@ -68,9 +73,51 @@ def train_options(preset: str, *, epochs: int | None = None, learning_rate: floa
     """Return the options of a preset, with another number of epochs or another learning rate if one is given."""
     if preset not in PRESETS:
         raise UsageError(f"there is no training preset {preset!r}; choose one of {', '.join(PRESETS)}")
-    if epochs is not None and epochs < 1:
-        raise UsageError(f"epochs must be at least 1, got {epochs}")
-    if learning_rate is not None and not learning_rate > 0:
-        raise UsageError(f"the learning rate must be above 0, got {learning_rate}")
-    asked = {"epochs": epochs, "learning_rate": learning_rate}
+    asked = {"epochs": None if epochs is None else whole_number("epochs", epochs, least=1)}
+    if learning_rate is not None:
+        if isinstance(learning_rate, str) or not 0 < learning_rate < math.inf:
+            raise UsageError(f"the learning rate must be a number above 0, got {learning_rate!r}")
+        asked["learning_rate"] = float(learning_rate)
     return dataclasses.replace(PRESETS[preset], **{name: value for name, value in asked.items() if value is not None})
+
+
+def whole_number(name: str, value: object, *, least: int = 0, most: int | None = None) -> int:
+    """Return a whole number as Python's own, whoever's it was: those of numpy are no JSON.
+
+    >>> whole_number("seed", -1)
+    Traceback (most recent call last):
+        ...
+    qcbench.errors.UsageError: seed must be a whole number of at least 0, got -1
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or number < least or (most is not None and number > most):
+        span = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise UsageError(f"{name} must be a whole number {span}, got {value!r}")
+    return number
+
+
+def chosen_folds(folds: str | int | Iterable[int], existing: Sequence[int]) -> list[int]:
+    """Return each of the folds that are asked for once: all, the one of that number, or some.
+
+    >>> chosen_folds((2, 0, 2), [0, 1, 2]), chosen_folds("all", [0, 1])
+    ([2, 0], [0, 1])
+    """
+    said = f"the splits have {', '.join(map(str, existing))}; say a number, several, or all"
+    if isinstance(folds, str):
+        if folds == "all":
+            return list(existing)
+        raise UsageError(f"there is no fold {folds!r}; {said}")
+    try:
+        asked = list(folds)
+    except TypeError:
+        asked = [folds]
+    if not asked:
+        raise UsageError(f"no fold was asked for; {said}")
+    chosen = list(dict.fromkeys(whole_number("a fold", fold) for fold in asked))
+    for fold in chosen:
+        if fold not in existing:
+            raise UsageError(f"there is no fold {fold}; {said}")
+    return chosen

@@ -14,10 +14,13 @@ from torch import Tensor, nn
 from qcbench.learn.datasets import to_unit
 from qcbench.learn.objectives import ONE_TASK, Objective
 
-#: How far a logit may be from that of float32, in units of the spread of the logits, but at least of 1; and the loss,
-#: in units of itself. bfloat16 has 8 bits: an error of 0.4 % in each of ten layers.
+#: How far a logit may be from that of float32, in units of the spread of the logits; and the loss, in units of itself.
+#: bfloat16 has 8 bits: an error of 0.4 % in each of ten layers. The spread of a fresh network is 0.08 to 0.5, and its
+#: logits are off by 0.011 to 0.038 of it (conv5_fc3, lean3d and
+#: multitask3d, 8 volumes at 4 mm).
 LOGIT_TOLERANCE = 0.05
 LOSS_TOLERANCE = 0.02
+_NO_SPREAD = 1e-6
 _NAMES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
@@ -58,7 +61,7 @@ def difference(
         with torch.autocast(device.type, dtype=dtype):
             rough = _main(trial(unit)).float()
         losses = [float(objective.loss(logits, labels)) for logits in (exact, rough)]
-    logit_error = float((exact - rough).abs().max()) / max(1.0, float(exact.std()))
+    logit_error = float((exact - rough).abs().max()) / max(_NO_SPREAD, float(exact.std()))
     loss_error = abs(losses[0] - losses[1]) / max(1e-6, losses[0])
     return _far_if_nan(logit_error), _far_if_nan(loss_error)
 

@@ -7,7 +7,7 @@ for nothing, and those of a fold's validation images only to choose an epoch.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qcbench import schema, store
@@ -22,7 +22,7 @@ SOURCES = ("simulated",)
 
 @dataclass(frozen=True, kw_only=True)
 class Copies:
-    """The simulated copies of one task: label and participant of each, and the fold of each participant.
+    """The simulated copies of one task: label, participant and volume's hash of each, and each participant's fold.
 
     The participants of the test set are not among them; one whose fold is None was never labelled.
     """
@@ -31,6 +31,7 @@ class Copies:
     labels: Mapping[str, int]
     participant_of: Mapping[str, str]
     fold_of: Mapping[str, int | None]
+    hashes: Mapping[str, str]
 
     def parts(self, fold: int) -> tuple[dict[str, int], dict[str, int]]:
         """Return the labels to fit on and those to choose an epoch by."""
@@ -58,40 +59,69 @@ class Copies:
             "source": "simulated",
             "images": {str(label): sum(found == label for found in self.labels.values()) for label in (0, 1)},
             "participants": len({self.participant_of[image_id] for image_id in self.labels}),
-            "inputs_sha256": runs.sha256_of([self.task, dict(self.labels), dict(self.participant_of)]),
+            "inputs_sha256": runs.sha256_of(
+                [self.task, self.labels, self.participant_of, self.fold_of, self.hashes],
+            ),
         }
 
 
-def copies(study: Study, task: str, usable: Iterable[str]) -> Copies:
-    """Return the copies of a task that may be fitted to; `usable` are the images with a volume.
+def copies(study: Study, task: str, hashes: Mapping[str, str]) -> Copies:
+    """Return the copies of a task that may be fitted to; `hashes` are those of all volumes (`VolumeCache.hashes`).
 
     Raises StudyError when there is none.
     """
-    usable = set(usable)
-    places = {row["participant_id"]: (row["set"], row["fold"]) for row in store.require(study, "splits", "split")}
-    catalogue = [
-        row for row in store.rows(study, "images") if row["image_id"] in usable and may_be_fitted_to(row, places)
-    ]
+    people = _People(study)
+    catalogue = [row for row in people.copies() if row["image_id"] in hashes]
     labels = task_labels([_grades(study, row) for row in catalogue], task)
     if not labels:
         raise StudyError(
             f"{study.folder} has no simulated copy for task {task} outside the test set. "
             f"Run first: qcbench simulate {study.folder}"
         )
-    participant_of = {row["image_id"]: row["participant_id"] for row in catalogue if row["image_id"] in labels}
-    fold_of = {who: places.get(who, ("cv", None))[1] for who in participant_of.values()}
-    return Copies(task=task, labels=labels, participant_of=participant_of, fold_of=fold_of)
+    participant_of = {row["image_id"]: people.owner(row) for row in catalogue if row["image_id"] in labels}
+    return Copies(
+        task=task,
+        labels=labels,
+        participant_of=participant_of,
+        fold_of={who: people.place(who)[1] for who in participant_of.values()},
+        hashes={image_id: hashes[image_id] for image_id in labels},
+    )
 
 
 def copy_ids(study: Study) -> set[str]:
     """Return the copies that any task may be fitted to."""
-    places = {row["participant_id"]: (row["set"], row["fold"]) for row in store.require(study, "splits", "split")}
-    return {row["image_id"] for row in store.rows(study, "images") if may_be_fitted_to(row, places)}
+    return {row["image_id"] for row in _People(study).copies()}
 
 
-def may_be_fitted_to(row: Mapping[str, object], places: Mapping[str, tuple[str, int | None]]) -> bool:
-    """Return whether a row of `images` is a copy of someone who is not in the test set."""
-    return schema.is_copy(row) and places.get(row["participant_id"], ("cv", None))[0] == "cv"
+class _People:
+    """Whose copies they are, and where those people are in the splits, by the catalogue as it is today.
+
+    A participant may have been given another name since the copy was made, or since the split.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self._images = store.rows(study, "images")
+        self._owner_of = {row["image_id"]: row["participant_id"] for row in self._images}
+        self._places: dict[str, tuple[str, int | None]] = {}
+        for row in store.require(study, "splits", "split"):
+            for who in {row["participant_id"], self._owner_of.get(row["image_id"], row["participant_id"])}:
+                self._places[who] = (row["set"], row["fold"])
+
+    def owner(self, copy: Mapping[str, object]) -> str:
+        """Return the participant of a copy: that of its source, where the catalogue still has it."""
+        return self._owner_of.get(copy["derived_from"], copy["participant_id"])
+
+    def place(self, who: str) -> tuple[str, int | None]:
+        """Return set and fold of a participant; one who was never labelled may be fitted to in every fold."""
+        return self._places.get(who, ("cv", None))
+
+    def copies(self) -> list[dict]:
+        """Return the rows of `images` that are copies of someone who is not in the test set, under any name."""
+        return [
+            row
+            for row in self._images
+            if schema.is_copy(row) and {self.place(row["participant_id"])[0], self.place(self.owner(row))[0]} == {"cv"}
+        ]
 
 
 def refuse_other_source(pretrain: str | None) -> None:

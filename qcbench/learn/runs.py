@@ -1,8 +1,9 @@
-"""Training runs on the disk: what was fitted, on what, and whether it still belongs to the splits.
+"""Training runs on the disk: what was fitted, and to what.
 
 A run is a folder runs/<run-id> with config.json; each fitted fold has a folder fold-<k> whose
 fold.json is written last, so that its presence says that the fold is whole. skipped.json gives
-the reason for each fold that the data do not allow to fit.
+the reason for each fold that the data do not allow to fit, fitted_to.json each image that the run is fitted to:
+by it `of_these_splits` tells whether the run may be evaluated, and `outdated` what has changed since.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import csv
 import hashlib
 import io
 import json
-from collections import Counter
+import math
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +22,16 @@ from pathlib import Path
 from torch import Tensor
 
 from qcbench import durable, store
+from qcbench.learn.datasets import open_cache
 from qcbench.learn.objectives import Label, labels_of
-from qcbench.learn.tasks import covered_tasks, missing_class, task_labels
+from qcbench.learn.tasks import covered_tasks
 from qcbench.learn.weights import read_json, save_weights
 from qcbench.study import Study
 
 Row = Mapping[str, object]
+#: What two runs have in common when one can take the place of the other.
+_ASKED = ("task", "architecture", "preset", "options", "spacing", "voxels", "seed")
+_FOLD = re.compile(r"fold-(0|[1-9]\d*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +72,33 @@ class Run:
 
     def fitted_folds(self) -> list[int]:
         """Return the folds that are whole."""
-        found = self.folder.glob("fold-*/fold.json")
-        return sorted(int(path.parent.name.removeprefix("fold-")) for path in found)
+        # A file manager's copy, fold-0-Copy1, is no fold.
+        found = [_FOLD.fullmatch(path.parent.name) for path in self.folder.glob("fold-*/fold.json")]
+        return sorted(int(name[1]) for name in found if name)
+
+    def folds_done(self) -> set[int]:
+        """Return the folds that are whole or impossible: all of a forest, which is fitted whenever it predicts."""
+        if not (self.folder / "architecture.json").exists():
+            return set(self.config["folds"])
+        return {*self.fitted_folds(), *self.skipped()}
+
+    def fitted_to(self) -> dict[str, dict] | None:
+        """Return ``images`` (image_id -> participant_id, fold, label, volume) and ``copies`` (participant -> fold).
+
+        None for a run that does not say so.
+        """
+        path = self.folder / "fitted_to.json"
+        return read_json(path) if path.exists() else None
 
     def skipped(self) -> dict[int, str]:
         """Return fold -> why it could not be fitted."""
         path = self.folder / "skipped.json"
         return {int(fold): reason for fold, reason in read_json(path).items()} if path.exists() else {}
+
+    def save_fitted_to(self, images: Row, copies: Row | None = None) -> None:
+        """Write fitted_to.json; see `fitted_to`."""
+        document = {"images": images, "copies": copies or {}}
+        durable.write_text(self.folder / "fitted_to.json", json.dumps(document, indent=0, sort_keys=True) + "\n")
 
     def save_config(self) -> None:
         """Write config.json."""
@@ -98,96 +125,6 @@ class Run:
         durable.write_text(folder / "fold.json", json.dumps(document, indent=1) + "\n")
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaskData:
-    """The labelled images of one run that can be trained on, and the fold of each.
-
-    `labels_by_task` are 0 or 1 in each task that the run answers; `labels` are what its network is fitted to, which is
-    the same where there is one task.
-    """
-
-    task: str
-    labels: Mapping[str, Label]
-    labels_by_task: Mapping[str, Mapping[str, int]]
-    fold_of: Mapping[str, int]
-    rows: Sequence[Row]
-    preprocessing: Mapping[str, object]
-
-    @property
-    def folds(self) -> list[int]:
-        """The folds of the split."""
-        return sorted({row["fold"] for row in self.rows} - {None})
-
-    def parts(self, fold: int) -> tuple[dict[str, Label], dict[str, Label]]:
-        """Return the labels to fit on and those to validate on."""
-        return self._parted(self.labels, fold)
-
-    def why_not(self, fold: int) -> str | None:
-        """Return why the fold cannot be fitted, or None when it can.
-
-        A network for all tasks needs what those for one task need: of an answer that it never saw it knows nothing.
-        """
-        for task, labels in self.labels_by_task.items():
-            for part, words in zip(self._parted(labels, fold), ("to fit on", "to validate on"), strict=True):
-                name = missing_class(part.values(), task)
-                if name:
-                    return f"no image {name!r} {words}"
-        return None
-
-    def counts(self) -> dict[str, int]:
-        """Return how many images have each label; with several tasks the names begin with the task."""
-        found = {}
-        for task, labels in self.labels_by_task.items():
-            begin = f"{task} " if len(self.labels_by_task) > 1 else ""
-            found |= {f"{begin}{label}": n for label, n in sorted(Counter(labels.values()).items())}
-        return found
-
-    def _parted(self, labels: Mapping[str, Label], fold: int) -> tuple[dict[str, Label], dict[str, Label]]:
-        fit = {image_id: label for image_id, label in labels.items() if self.fold_of[image_id] != fold}
-        return fit, {image_id: label for image_id, label in labels.items() if image_id not in fit}
-
-
-def task_data(study: Study, task: str, usable: Iterable[str]) -> TaskData:
-    """Return the cross-validation images of a task, or of all with ``multitask``; `usable` are those with a volume."""
-    consensus = store.require(study, "consensus", "consensus")
-    splits = store.require(study, "splits", "split")
-    usable = set(usable)
-    fold_of = {row["image_id"]: row["fold"] for row in splits if row["set"] == "cv"}
-    rows = sorted(
-        (row for row in consensus if row["image_id"] in usable & set(fold_of)), key=lambda row: row["image_id"]
-    )
-    preprocessed = [row for row in store.rows(study, "preprocessed") if row["image_id"] in usable]
-    return TaskData(
-        task=task,
-        labels=labels_of(rows, task),
-        labels_by_task={name: task_labels(rows, name) for name in covered_tasks(task)},
-        fold_of=fold_of,
-        rows=splits,
-        preprocessing={
-            name: sorted({row[name] for row in preprocessed if row[name] is not None})
-            for name in ("preprocessing_preset", "template", "template_sha256")
-        },
-    )
-
-
-def identity(study: Study, data: TaskData) -> dict[str, str]:
-    """Return the hashes that say which data a run was fitted on.
-
-    ``inputs_sha256`` covers what the weights depend on; the other two are the tables whole.
-    """
-    folds = {image_id: (label, data.fold_of[image_id]) for image_id, label in data.labels.items()}
-    return {
-        "inputs_sha256": sha256_of([data.task, folds, data.preprocessing]),
-        "consensus_sha256": sha256_of(store.rows(study, "consensus")),
-        "splits_sha256": splits_sha256(study),
-    }
-
-
-def splits_sha256(study: Study) -> str:
-    """Return the hash of the table `splits`."""
-    return sha256_of(store.rows(study, "splits"))
-
-
 def sha256_of(document: object) -> str:
     """Return the sha256 of a document of plain values, whatever the order of its keys.
 
@@ -204,11 +141,128 @@ def find(study: Study, *, task: str = "all", architecture: str | None = None) ->
 
 
 def of_these_splits(study: Study, runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
-    """Return the runs that were fitted on the present splits, and the ids of the others.
+    """Return the runs that the present splits allow to evaluate, and the ids of the others.
 
-    A run of earlier splits may have been fitted on what is the test set now.
+    Nobody whose images a run was fitted to may be in the test set now, or in another fold. Labels that were added since
+    make no run false: they make it one of fewer images (`outdated`).
     """
-    present = splits_sha256(study)
+    splits = store.rows(study, "splits")
+    place_of = {row["image_id"]: (row["set"], row["fold"]) for row in splits}
+    place_of_person = {row["participant_id"]: (row["set"], row["fold"]) for row in splits}
+    present = sha256_of(splits)
     runs = list(runs)
-    current = [run for run in runs if run.config["splits_sha256"] == present]
+    current = []
+    for run in runs:
+        fitted_to = run.fitted_to()
+        if fitted_to is None:
+            is_current = run.config.get("splits_sha256") == present
+        else:
+            is_current = _is_in_place(fitted_to, place_of, place_of_person)
+        if is_current:
+            current.append(run)
     return current, [run.run_id for run in runs if run not in current]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """How many of the images of a run's tasks are not as they were when it was fitted. Its text is for a note."""
+
+    relabelled: int = 0
+    unlabelled: int = 0
+    added: int = 0
+    made_anew: int = 0
+    without_volume: int = 0
+    unknown: int = 0
+
+    def __len__(self) -> int:
+        return sum(vars(self).values())
+
+    def __str__(self) -> str:
+        words = {
+            "relabelled": "labelled otherwise",
+            "unlabelled": "labelled no more",
+            "added": "labelled since",
+            "made_anew": "preprocessed anew",
+            "without_volume": "without a volume now",
+            "unknown": "in a consensus that was another one",
+        }
+        return ", ".join(f"{n} {words[name]}" for name, n in vars(self).items() if n)
+
+
+def outdated(study: Study, runs: Iterable[Run]) -> dict[str, Changes]:
+    """Return run_id -> what has changed, of the runs that were fitted to other labels or volumes than today's.
+
+    Volumes are those of the cache as it is.
+    """
+    consensus = store.rows(study, "consensus")
+    fold_of = {row["image_id"]: row["fold"] for row in store.rows(study, "splits") if row["set"] == "cv"}
+    hashes: dict[tuple, Mapping[str, str]] = {}
+    found = {}
+    for run in runs:
+        of_cache = run.spacing, run.config.get("voxels", "uint8")
+        if of_cache not in hashes:
+            hashes[of_cache] = open_cache(study, spacing=of_cache[0], voxels=of_cache[1]).hashes
+        fitted_to = run.fitted_to()
+        if fitted_to is None:
+            is_same = run.config.get("consensus_sha256") == sha256_of(consensus)
+            changes = Changes(unknown=0 if is_same else len(consensus))
+        else:
+            labels = labels_of([row for row in consensus if row["image_id"] in fold_of], run.task)
+            changes = _changes(fitted_to["images"], labels, hashes[of_cache])
+        if changes:
+            found[run.run_id] = changes
+    return found
+
+
+def closest(study: Study, runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
+    """Return the runs whose place no other one has taken, and the ids of the others.
+
+    Each round of labelling leaves a run behind. The one whose data differ least from today's takes the place of those
+    that were asked for alike, once it has all their folds.
+    """
+    runs = list(runs)
+    changes = outdated(study, runs)
+    alike: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        asked = [run.config.get(name) for name in _ASKED]
+        alike[sha256_of([*asked, bool(run.config.get("pretraining"))])].append(run)
+    passed_over = {
+        run.run_id
+        for group in alike.values()
+        for run in group
+        for other in group
+        if len(changes.get(other.run_id, ())) < len(changes.get(run.run_id, ()))
+        and other.folds_done() >= run.folds_done()
+    }
+    return [run for run in runs if run.run_id not in passed_over], sorted(passed_over)
+
+
+def plain_label(label: Label) -> int | list[float | None]:
+    """Return a label for JSON, where what was not noted is null.
+
+    >>> plain_label(1), plain_label([1.0, math.nan])
+    (1, [1.0, None])
+    """
+    if isinstance(label, int):
+        return label
+    return [None if math.isnan(value) else value for value in label]
+
+
+def _is_in_place(fitted_to: Row, place_of: Mapping[str, tuple], place_of_person: Mapping[str, tuple]) -> bool:
+    for image_id, then in fitted_to["images"].items():
+        place = "cv", then["fold"]
+        # Who has no place now has left the study; their images test nothing.
+        if place_of.get(image_id, place) != place or place_of_person.get(then["participant_id"], place) != place:
+            return False
+    return all(place_of_person.get(who, ("cv", None)) == ("cv", fold) for who, fold in fitted_to["copies"].items())
+
+
+def _changes(images: Mapping[str, Row], labels: Mapping[str, Label], hashes: Mapping[str, str]) -> Changes:
+    kept = {image_id: then for image_id, then in images.items() if image_id in labels}
+    return Changes(
+        relabelled=sum(then["label"] != plain_label(labels[image_id]) for image_id, then in kept.items()),
+        unlabelled=len(images) - len(kept),
+        added=sum(image_id not in images and image_id in hashes for image_id in labels),
+        made_anew=sum(hashes.get(image_id, then["volume"]) != then["volume"] for image_id, then in kept.items()),
+        without_volume=sum(image_id not in hashes for image_id in kept),
+    )

@@ -7,7 +7,7 @@ never stored: it is seeded, so fitting it again gives the same one.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import sklearn
@@ -16,9 +16,9 @@ from sklearn.ensemble import RandomForestClassifier
 import qcbench
 from qcbench import parallel, store
 from qcbench.learn import predictions, runs
-from qcbench.learn.datasets import VolumeCache, build_cache, open_cache
-from qcbench.learn.runs import Run, TaskData
-from qcbench.learn.splits import refuse_leak
+from qcbench.learn.datasets import VolumeCache, build_cache, open_cache, without_volume
+from qcbench.learn.runs import Run
+from qcbench.learn.task_data import TaskData, identity, sound_splits, task_data
 from qcbench.learn.tasks import chosen_tasks, class_weights
 from qcbench.study import Study
 from qcbench.summary import Summary
@@ -27,6 +27,8 @@ ARCHITECTURE = "forest_25"
 SPACING = 4
 N_TREES = 200
 _PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99)
+#: What a prediction rests on, beside the labels that name the run.
+_SEEN = ("run_id", "fold", "image_id", "preprocessing_preset", "volume_hash")
 _EDGES = ("edge_x", "edge_y", "edge_z")
 
 #: Names of the 25 numbers, in their order.
@@ -53,7 +55,7 @@ def forest(
     study: Study,
     *,
     task: str = "all",
-    seed: int = 0,
+    seed: int | None = 0,
     workers: int = 0,
     image_ids: Collection[str] | None = None,
     show_progress: bool = True,
@@ -61,39 +63,36 @@ def forest(
     """Write the forest's predictions for all preprocessed images, or for `image_ids`; return how many are new.
 
     One forest per task and fold, on the same splits as the networks; architecture ``forest_25``
-    in `predictions`. A fold in which a class has no image is named in `notes`.
+    in `predictions`. A fold in which a class has no image is named in `notes`, labelled images without a volume in
+    `failed`. Without a `seed` forests have those of the runs that are there.
     """
     started = time.monotonic()
     study = Study.of(study)
-    splits = store.require(study, "splits", "split")
-    refuse_leak(splits)
+    splits = sound_splits(study)
+    labelled = {row["image_id"] for row in splits}
     needed = None if image_ids is None else {*image_ids, *(row["image_id"] for row in splits if row["set"] == "cv")}
     cached = build_cache(study, spacing=SPACING, image_ids=needed, workers=workers, show_progress=show_progress)
     cache = open_cache(study, spacing=SPACING)
-    summary = Summary(stage="forest", failed=cached.failed)
+    without = without_volume(study, labelled if needed is None else labelled & needed, cache)
+    summary = Summary(stage="forest", failed={**without, **cached.failed})
+    wanted = sorted(cache.rows if image_ids is None else set(cache.rows) & set(image_ids))
     preset_of = {row["image_id"]: row["preprocessing_preset"] for row in store.rows(study, "preprocessed")}
-    usable = sorted(set(cache.rows) & set(preset_of))
-    wanted = usable if image_ids is None else sorted(set(usable) & set(image_ids))
-    data = [runs.task_data(study, name, usable) for name in chosen_tasks(task)]
-    names = ("run_id", "fold", "image_id", "preprocessing_preset")
-    numbers, run_ids = None, []
+    numbers = _Numbers(cache, show_progress=show_progress)
+    run_ids = []
     with store.collect(study, "predictions") as found:
-        for part in data:
-            run = _run(study, part, seed)
-            run_ids.append(run.run_id)
-            there = set(predictions.of_runs(study, [run.run_id], names))
-            for fold in _folds(part, summary):
-                new = [i for i in wanted if (run.run_id, fold, i, preset_of[i]) not in there]
-                summary.unchanged += len(wanted) - len(new)
-                summary.done += len(new)
-                if not new:
-                    continue
-                if numbers is None:
-                    numbers = _numbers(
-                        cache, sorted({*wanted, *part.fold_of} & set(usable)), show_progress=show_progress
-                    )
-                for image_id, probability in _fit_and_predict(numbers, part, fold, new, seed).items():
-                    found.append(_prediction(run, fold, image_id, probability, preset_of[image_id]))
+        for name in chosen_tasks(task):
+            data = task_data(study, name, cache.hashes)
+            for each in _seeds(study, name, seed):
+                run = _run(study, data, each)
+                run_ids.append(run.run_id)
+                there = set(predictions.of_runs(study, [run.run_id], _SEEN))
+                for fold in _folds(data, summary):
+                    new = [i for i in wanted if (run.run_id, fold, i, preset_of[i], cache.hashes[i]) not in there]
+                    summary.unchanged += len(wanted) - len(new)
+                    summary.done += len(new)
+                    for image_id, probability in _fit_and_predict(numbers, data, fold, new, each).items():
+                        about = {"preprocessing_preset": preset_of[image_id], "volume_hash": cache.hashes[image_id]}
+                        found.append({**_prediction(run, fold, image_id, probability), **about})
     summary.facts["runs"] = ", ".join(run_ids)
     summary.seconds = time.monotonic() - started
     return summary
@@ -154,12 +153,13 @@ def _run(study: Study, data: TaskData, seed: int) -> Run:
         "class_weights": class_weights(data.labels.values()),
         "preprocessing": data.preprocessing,
         "versions": {"qcbench": qcbench.__version__, "scikit-learn": sklearn.__version__},
-        **runs.identity(study, data),
+        **identity(study, data),
     }
-    digest = runs.sha256_of([config["inputs_sha256"], config["splits_sha256"], config["preset"]])[:8]
+    digest = runs.sha256_of([config["inputs_sha256"], config["preset"]])[:8]
     run = Run(folder=study.runs / f"{data.task}-{ARCHITECTURE}-{SPACING}mm-s{seed}-{digest}", config=config)
     if not (run.folder / "config.json").exists():
         run.save_skipped({fold: why for fold in data.folds if (why := data.why_not(fold))})
+        run.save_fitted_to(data.fitted_to())
         run.save_config()
     return run
 
@@ -171,26 +171,44 @@ def _folds(data: TaskData, summary: Summary) -> list[int]:
     return [fold for fold, why in reasons.items() if not why]
 
 
-def _numbers(cache: VolumeCache, image_ids: list[str], *, show_progress: bool) -> dict[str, np.ndarray]:
-    numbers = {}
-    with parallel.progress("global numbers", len(image_ids), show=show_progress) as advance:
-        for image_id in image_ids:
-            numbers[image_id] = global_numbers(cache.volume(image_id))
-            advance()
-    return numbers
+def _seeds(study: Study, task: str, seed: int | None) -> list[int]:
+    """Return the seed that is asked for, or those of the task's forests on the present splits, or 0."""
+    if seed is not None:
+        return [seed]
+    current, _ = runs.of_these_splits(study, runs.find(study, task=task, architecture=ARCHITECTURE))
+    return sorted({run.config["seed"] for run in current}) or [0]
+
+
+class _Numbers:
+    """The global numbers of images, measured when they are first asked for."""
+
+    def __init__(self, cache: VolumeCache, *, show_progress: bool) -> None:
+        self._cache, self._show_progress = cache, show_progress
+        self._known: dict[str, np.ndarray] = {}
+
+    def of(self, image_ids: Collection[str]) -> list[np.ndarray]:
+        """Return (25,) of each image."""
+        unknown = [image_id for image_id in image_ids if image_id not in self._known]
+        with parallel.progress("global numbers", len(unknown), show=self._show_progress and bool(unknown)) as advance:
+            for image_id in unknown:
+                self._known[image_id] = global_numbers(self._cache.volume(image_id))
+                advance()
+        return [self._known[image_id] for image_id in image_ids]
 
 
 def _fit_and_predict(
-    numbers: dict[str, np.ndarray], data: TaskData, fold: int, image_ids: list[str], seed: int
+    numbers: _Numbers, data: TaskData, fold: int, image_ids: Sequence[str], seed: int
 ) -> dict[str, float]:
+    if not image_ids:
+        return {}
     labels, _ = data.parts(fold)
     model = RandomForestClassifier(N_TREES, class_weight="balanced", random_state=seed, n_jobs=1)
-    model.fit([numbers[image_id] for image_id in labels], list(labels.values()))
-    probabilities = model.predict_proba([numbers[image_id] for image_id in image_ids])[:, 1]
+    model.fit(numbers.of(labels), list(labels.values()))
+    probabilities = model.predict_proba(numbers.of(image_ids))[:, 1]
     return dict(zip(image_ids, probabilities.tolist(), strict=True))
 
 
-def _prediction(run: Run, fold: int, image_id: str, probability: float, preset: str) -> dict:
+def _prediction(run: Run, fold: int, image_id: str, probability: float) -> dict:
     return {
         "image_id": image_id,
         "task": run.task,
@@ -200,7 +218,6 @@ def _prediction(run: Run, fold: int, image_id: str, probability: float, preset: 
         "probability": probability,
         "probability_calibrated": None,
         "decision": "yes" if probability >= 0.5 else "no",
-        "preprocessing_preset": preset,
     }
 
 

@@ -12,6 +12,7 @@ from qcbench.learn.evaluate import evaluate
 from qcbench.learn.infer import predict
 from qcbench.learn.learning_curve import learning_curve
 from qcbench.learn.runs import Run
+from qcbench.learn.task_data import task_data
 from qcbench.learn.train import train
 from qcbench.schema import TASKS
 from tests.learn.conftest import copy_of
@@ -45,7 +46,7 @@ def test_all_tasks_are_one_run_whatever_they_are_called(predicted_copy):
 
 def test_a_straight_reject_is_fitted_to_as_that_and_nothing_else(labelled):
     images = [row["image_id"] for row in store.rows(labelled, "preprocessed")]
-    data = runs.task_data(labelled, "multitask", images)
+    data = task_data(labelled, "multitask", dict.fromkeys(images, "hash"))
     assert sorted(data.labels) == sorted(
         row["image_id"] for row in store.rows(labelled, "splits") if row["fold"] is not None
     )
@@ -95,7 +96,7 @@ def test_what_was_interrupted_goes_on_to_the_same_weights(predicted_copy, monkey
         json.loads((study.runs / finished.facts["runs"] / "fold-0" / "fold.json").read_text())
         for study in (predicted_copy, uninterrupted)
     ]
-    assert folds[0]["fitting"]["went_on_after_epochs"] == [0]
+    assert folds[0]["fitting"]["went_on_after_epochs"][0]["epoch"] == 0
     assert folds[0]["weights_sha256"] == folds[1]["weights_sha256"]
 
 

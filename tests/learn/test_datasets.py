@@ -1,10 +1,11 @@
+import errno
 import os
 
 import numpy as np
 import pytest
 import torch
 
-from qcbench import images, store
+from qcbench import images, parallel, store
 from qcbench.errors import ImageError, UsageError
 from qcbench.imaging import crop
 from qcbench.learn import datasets
@@ -129,5 +130,69 @@ def test_a_build_that_was_stopped_goes_on(two_volumes, monkeypatch):
     monkeypatch.setattr(datasets, "cache_volume", stopped)
     with pytest.raises(KeyboardInterrupt):
         build_cache(two_volumes, spacing=4, show_progress=False)
+    monkeypatch.undo()
+    assert build_cache(two_volumes, spacing=4, show_progress=False).done == 1
+
+
+def built_while_another_one_builds(study, monkeypatch, *, ours, theirs, when):
+    """Build the cache of `ours`; another builder does all of `theirs` before or after we write our volumes."""
+    map_rows = parallel.map_rows
+
+    def with_another(worker, rows, executor):
+        monkeypatch.undo()
+        if when == "before":
+            build_cache(study, spacing=4, image_ids=theirs, show_progress=False)
+        yield from map_rows(worker, rows, executor)
+        if when == "after":
+            build_cache(study, spacing=4, image_ids=theirs, show_progress=False)
+
+    monkeypatch.setattr(parallel, "map_rows", with_another)
+    return build_cache(study, spacing=4, image_ids=ours, check=True, show_progress=False)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("ours", "theirs"), [(["b"], ["a", "b"]), (["a", "b"], ["b"]), (["b"], ["a"])])
+def test_builders_that_run_at_once_give_no_row_to_two_images(two_volumes, monkeypatch, ours, theirs, when):
+    assert built_while_another_one_builds(two_volumes, monkeypatch, ours=ours, theirs=theirs, when=when).failed == {}
+    cache = open_cache(two_volumes, spacing=4)
+    assert set(cache.rows) == {*ours, *theirs}
+    for image_id, kind, seed in (("a", "good", 0), ("b", "bad", 1)):
+        expected = crop.block_average(crop.min_max(head(kind, seed).astype(np.float32)), 4)
+        assert image_id not in cache or np.array_equal(cache.volume(image_id), np.rint(255 * expected))
+    assert build_cache(two_volumes, spacing=4, image_ids=[*cache.rows], check=True, show_progress=False).done == 0
+
+
+def test_rows_of_a_lost_index_are_not_given_to_others_who_read_them_still(two_volumes):
+    build_cache(two_volumes, spacing=4, image_ids=["b"], show_progress=False)
+    mapped = open_cache(two_volumes, spacing=4)
+    expected = mapped.volume("b")
+    (two_volumes.cache / "volumes-4mm.json").unlink()
+    build_cache(two_volumes, spacing=4, image_ids=["a"], show_progress=False)
+    assert np.array_equal(mapped.volume("b"), expected)
+
+
+def test_what_has_no_volume_any_more_is_not_in_the_cache_and_its_reason_is_told(two_volumes):
+    build_cache(two_volumes, spacing=4, show_progress=False)
+    failed = {"image_id": "b", "preprocessing_preset": "fast", "volume_path": None, "error": "not registered"}
+    store.upsert(two_volumes, "preprocessed", [failed])
+    cache = open_cache(two_volumes, spacing=4)
+    assert set(cache.rows) == set(cache.hashes) == {"a"}
+    assert datasets.without_volume(two_volumes, ["a", "b", "c"], cache) == {
+        "b": "has no volume: not registered",
+        "c": "has no volume: it was not preprocessed",
+    }
+
+
+def test_a_disk_that_takes_no_more_ends_the_build_and_what_it_took_is_kept(two_volumes, monkeypatch):
+    def full(descriptor, content, offset):
+        if offset > 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return pwrite(descriptor, content, offset)
+
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OSError, match=r"No space left on device; make room .* run this again") as raised:
+        build_cache(two_volumes, spacing=4, show_progress=False)
+    assert raised.value.errno == errno.ENOSPC
     monkeypatch.undo()
     assert build_cache(two_volumes, spacing=4, show_progress=False).done == 1

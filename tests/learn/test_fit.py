@@ -24,14 +24,14 @@ def linear():
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(0.1), torch.nn.Linear(64, 2))
 
 
-def fitted(options=OPTIONS, make=linear, fit=None, **more):
+def fitted(options=OPTIONS, make=linear, fit=None, machine=None, **more):
     return fit_fold(
         make,
         fit or bright_or_dark(16),
         bright_or_dark(8, 1),
         class_weights=(1.0, 1.0),
         options=options,
-        machine=Machine(device="cpu"),
+        machine=machine or Machine(device="cpu"),
         **more,
     )
 
@@ -106,10 +106,24 @@ def test_a_call_goes_on_from_its_checkpoint_and_one_that_is_over_returns_it(tmp_
     with pytest.raises(KeyboardInterrupt):
         fitted(checkpoint_folder=tmp_path / "kept", on_epoch=interrupted)
     went_on = fitted(checkpoint_folder=tmp_path / "kept")
-    assert (went_on.facts["went_on_after_epochs"], went_on.curves) == ([2], expected.curves)
+    assert ([went["epoch"] for went in went_on.facts["went_on_after_epochs"]], went_on.curves) == ([2], expected.curves)
     assert all(torch.equal(went_on.state[name], value) for name, value in expected.state.items())
     again = fitted(checkpoint_folder=tmp_path / "kept", on_epoch=lambda curves: pytest.fail("nothing is left to do"))
     assert all(torch.equal(again.state[name], value) for name, value in expected.state.items())
+    assert len(again.facts["went_on_after_epochs"]) == 1
+
+
+def test_what_was_fitted_in_part_without_determinism_is_not_called_deterministic(tmp_path):
+    def interrupted(curves):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(machine=Machine(device="cpu", deterministic=True), checkpoint_folder=tmp_path, on_epoch=interrupted)
+    facts = fitted(machine=Machine(device="cpu"), checkpoint_folder=tmp_path).facts
+    (went_on,) = facts["went_on_after_epochs"]
+    assert (facts["deterministic"], went_on["deterministic"]) == (False, False)
+    assert (went_on["epoch"], went_on["device"], went_on["devices"], went_on["nodes"]) == (0, "cpu", 1, 1)
+    assert went_on["threads"] == torch.get_num_threads()
 
 
 def test_patience_that_had_run_out_when_the_process_died_is_not_given_again(tmp_path):

@@ -8,6 +8,7 @@ from qcbench.learn.datasets import open_cache
 from qcbench.learn.infer import predict, probabilities
 from qcbench.learn.networks import build
 from qcbench.learn.splits import split
+from tests.learn.conftest import add_image
 
 
 def run_predict(study, **more):
@@ -50,6 +51,26 @@ def test_a_network_sees_voxels_as_it_was_fitted_on(trained_copy):
     wanted = [row["image_id"] for row in store.rows(trained_copy, "preprocessed")][:2]
     assert run_predict(trained_copy, task="sr", image_ids=wanted).done == 6
     assert set(open_cache(trained_copy, spacing=4, voxels="uint16").rows) == set(wanted)
+
+
+def test_only_what_was_preprocessed_anew_or_lost_its_volume_is_seen_otherwise(trained_copy):
+    run_predict(trained_copy, task="sr")
+    before = {(r["image_id"], r["fold"]): r["probability"] for r in store.rows(trained_copy, "predictions")}
+    in_cv, tested = (
+        next(row["image_id"] for row in store.rows(trained_copy, "splits") if row["set"] == set_)
+        for set_ in ("cv", "test")
+    )
+    add_image(trained_copy, tested, "reject", 999)
+    lost = {"image_id": in_cv, "preprocessing_preset": "fast", "volume_path": None, "error": "not registered"}
+    store.upsert(trained_copy, "preprocessed", [lost])
+    summary = run_predict(trained_copy, task="sr")
+    assert (summary.done, summary.unchanged) == (3, 23 * 3 - 3)
+    assert summary.failed == {in_cv: "has no volume: not registered"}
+    after = {(r["image_id"], r["fold"]): r["probability"] for r in store.rows(trained_copy, "predictions")}
+    assert {image_id for image_id, fold in before if before[image_id, fold] != after[image_id, fold]} == {tested}
+    (note,) = summary.notes
+    assert note.startswith("sr-conv5_fc3-quick-4mm-s0-")
+    assert note.endswith("was fitted to other data than today's (1 without a volume now): train again to use them")
 
 
 def test_weights_that_were_changed_are_refused(trained_copy):

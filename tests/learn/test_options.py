@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 
 from qcbench.errors import UsageError
-from qcbench.learn.options import PRESETS, train_options
+from qcbench.learn.options import LAST_SEED, PRESETS, chosen_folds, train_options, whole_number
 
 
 def test_the_preset_of_the_paper_is_that_of_the_paper():
@@ -33,3 +34,33 @@ def test_epochs_and_learning_rate_take_the_place_of_the_presets():
 def test_wrong_options_are_refused(preset, asked, words):
     with pytest.raises(UsageError, match=words):
         train_options(preset, **asked)
+
+
+def test_whole_numbers_and_folds_of_numpy_become_python_s_own():
+    assert [type(whole_number("seed", value)) for value in (3, np.int64(3))] == [int, int]
+    for asked in (2, np.int64(2), [2, 2], np.arange(2, 3), (np.int64(2), 2)):
+        chosen = chosen_folds(asked, [0, 1, 2])
+        assert (chosen, type(chosen[0])) == ([2], int)
+    assert type(train_options("quick", epochs=np.int64(2)).epochs) is int
+    assert type(train_options("quick", learning_rate=np.float32(2)).learning_rate) is float
+
+
+@pytest.mark.parametrize("value", [-1, 4.0, True, "4", None, 2**32])
+def test_what_is_no_whole_number_in_the_range_is_refused(value):
+    with pytest.raises(UsageError, match="seed must be a whole number from 0 to 4294967295, got"):
+        whole_number("seed", value, most=LAST_SEED)
+
+
+@pytest.mark.parametrize(
+    ("folds", "words"),
+    [
+        ([], "no fold was asked for; the splits have 0, 1"),
+        ("1", "there is no fold '1'; the splits have 0, 1; say a number, several, or all"),
+        ([0, 7], "there is no fold 7"),
+        (1.0, "a fold must be a whole number of at least 0, got 1.0"),
+        ([None], "a fold must be a whole number of at least 0, got None"),
+    ],
+)
+def test_folds_that_cannot_be_meant_are_refused(folds, words):
+    with pytest.raises(UsageError, match=words):
+        chosen_folds(folds, [0, 1])

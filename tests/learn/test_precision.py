@@ -49,6 +49,18 @@ def test_half_precision_is_refused_where_it_does_not(monkeypatch):
     assert reason.startswith("bf16-mixed was refused: logits differ")
 
 
+def test_a_fresh_network_whose_logits_are_all_small_is_measured_by_their_spread(monkeypatch):
+    class Constant(nn.Linear):
+        def forward(self, volumes):
+            found = super().forward(volumes.flatten(1)) / 10
+            return found if found.dtype == torch.float32 else torch.zeros_like(found)
+
+    with_units(monkeypatch, "amx_bf16")
+    torch.manual_seed(0)
+    chosen, reason = precision.choose(Constant(4096, 2), VOLUMES, LABELS, "cpu")
+    assert (chosen, reason.split(":")[0]) == ("32-true", "bf16-mixed was refused")
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_no_number_in_half_precision_is_far(value):
     class Overflowing(nn.Linear):

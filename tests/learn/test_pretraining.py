@@ -38,7 +38,7 @@ def test_a_copy_goes_where_its_participant_goes(with_copies):
     place = {row["participant_id"]: row["fold"] for row in splits}
     tested = {row["participant_id"] for row in splits if row["set"] == "test"}
     usable = [row["image_id"] for row in store.rows(with_copies, "images")]
-    found = pretraining.copies(with_copies, "tier3", usable)
+    found = pretraining.copies(with_copies, "tier3", dict.fromkeys(usable, "hash"))
     assert tested
     assert not tested & set(found.participant_of.values())
     assert "sub-unlabelled_bad_copy" in found.labels
@@ -51,16 +51,37 @@ def test_a_copy_goes_where_its_participant_goes(with_copies):
     assert all(label == image_id.endswith("_bad_copy") for image_id, label in found.labels.items())
 
 
+def test_a_copy_goes_where_the_catalogue_of_today_says_its_person_is(with_copies):
+    rows = store.rows(with_copies, "splits")
+    hashes = {row["image_id"]: "hash" for row in store.rows(with_copies, "images")}
+    tested, learned = (next(row["participant_id"] for row in rows if row["set"] == set_) for set_ in ("test", "cv"))
+    # Everything of the tested person has another name since; of the learned one's scan alone, not of its copies.
+    renamed = []
+    for row in store.rows(with_copies, "images"):
+        if row["participant_id"] == tested:
+            row["participant_id"] = "sub-new"
+        if row["image_id"] == f"{learned}_good":
+            row["participant_id"] = "sub-other"
+        renamed.append(row)
+    store.write(with_copies, "images", renamed)
+    found = pretraining.copies(with_copies, "tier3", hashes)
+    assert not {f"{tested}_good_copy", f"{tested}_bad_copy"} & set(found.labels)
+    fold = next(row["fold"] for row in rows if row["participant_id"] == learned)
+    assert found.participant_of[f"{learned}_bad_copy"] == "sub-other"
+    assert found.fold_of["sub-other"] == fold
+
+
 def test_a_run_begins_with_copies_and_says_so(with_copies):
     assert train(with_copies, task="tier3", folds=0, pretrain="simulated", **QUICKLY).done == 1
     (run,) = runs.find(with_copies)
     assert run.run_id.startswith("tier3-conv5_fc3-quick-pretrained-4mm-s0-")
     assert run.config["pretraining"]["source"] == "simulated"
     fold = json.loads((run.fold_folder(0) / "fold.json").read_text())
-    found = pretraining.copies(with_copies, "tier3", [r["image_id"] for r in store.rows(with_copies, "images")])
+    found = pretraining.copies(with_copies, "tier3", {r["image_id"]: "hash" for r in store.rows(with_copies, "images")})
     assert [fold["pretraining"][name] for name in ("n_fit", "n_validation")] == [len(p) for p in found.parts(0)]
     files = {path.name for path in run.fold_folder(0).iterdir()}
     assert files == {"weights.safetensors", "curves.csv", "pretraining_curves.csv", "fold.json"}
+    assert set(run.fitted_to()["copies"]) == set(found.participant_of.values())
     # Without copies it is another run, with other weights.
     train(with_copies, task="tier3", folds=0, **QUICKLY)
     other = next(found for found in runs.find(with_copies) if found.run_id != run.run_id)
@@ -72,7 +93,7 @@ def test_a_fold_whose_copies_lack_a_class_is_named(with_copies):
     who = next(row["participant_id"] for row in store.rows(with_copies, "splits") if row["fold"] == 1)
     rest = [row for row in store.rows(with_copies, "images") if row["image_id"] != f"{who}_bad_copy"]
     store.write(with_copies, "images", rest)
-    found = pretraining.copies(with_copies, "tier3", [row["image_id"] for row in rest])
+    found = pretraining.copies(with_copies, "tier3", {row["image_id"]: "hash" for row in rest})
     same_fold = {row["participant_id"] for row in store.rows(with_copies, "splits") if row["fold"] == 1}
     expected = "no simulated image 'tier 3' to choose an epoch by; simulate more of them"
     assert found.why_not(1) == (expected if same_fold == {who} else None)

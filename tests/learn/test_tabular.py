@@ -3,7 +3,10 @@ import pytest
 
 from qcbench import store
 from qcbench.learn import runs, tabular
+from qcbench.learn.infer import predict
 from qcbench.learn.tabular import ARCHITECTURE, NUMBERS, forest, global_numbers, otsu_threshold
+from qcbench.learn.train import train
+from tests.learn.conftest import add_image
 
 
 def numbers(volume):
@@ -50,4 +53,33 @@ def test_the_forest_predicts_every_image_on_the_same_splits(labelled_copy, monke
     forest(labelled_copy, task="sr", show_progress=False)
     assert store.rows(labelled_copy, "predictions") == rows
     (run,) = runs.find(labelled_copy)
-    assert [path.name for path in run.folder.iterdir()] == ["config.json"]
+    assert sorted(path.name for path in run.folder.iterdir()) == ["config.json", "fitted_to.json"]
+
+
+def test_volumes_made_anew_are_another_forest_where_it_was_fitted_to_them(labelled_copy, monkeypatch):
+    monkeypatch.setattr(tabular, "N_TREES", 5)
+    asked = {"task": "sr", "show_progress": False}
+    first = forest(labelled_copy, **asked).facts["runs"]
+    in_cv, tested = (
+        next(row["image_id"] for row in store.rows(labelled_copy, "splits") if row["set"] == set_)
+        for set_ in ("cv", "test")
+    )
+    add_image(labelled_copy, tested, "reject", 998)
+    again = forest(labelled_copy, **asked)
+    assert (again.facts["runs"], again.done) == (first, 3)
+    add_image(labelled_copy, in_cv, "reject", 999)
+    other = forest(labelled_copy, **asked)
+    assert other.done == 72
+    assert {row["run_id"] for row in store.rows(labelled_copy, "predictions")} == {first, other.facts["runs"]}
+
+
+def test_predictions_are_of_the_forests_that_were_trained(labelled_copy, monkeypatch):
+    monkeypatch.setattr(tabular, "N_TREES", 5)
+    asked = {"task": "sr", "architecture": ARCHITECTURE, "show_progress": False}
+    train(labelled_copy, seed=3, **asked)
+    assert predict(labelled_copy, **asked).unchanged == 72
+    (run,) = runs.find(labelled_copy)
+    assert run.config["seed"] == 3
+    lost = {"image_id": "sub-00_good", "preprocessing_preset": "fast", "volume_path": None, "error": "not registered"}
+    store.upsert(labelled_copy, "preprocessed", [lost])
+    assert predict(labelled_copy, **asked).failed == {"sub-00_good": "has no volume: not registered"}

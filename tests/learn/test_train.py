@@ -1,14 +1,18 @@
 import csv
 import json
+from contextlib import contextmanager
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from qcbench import store
-from qcbench.errors import LeakError, StudyError, UsageError
+from qcbench.errors import LeakError, StudyError, TrainingError, UsageError
 from qcbench.learn import checkpoints, runs
+from qcbench.learn.datasets import build_cache
 from qcbench.learn.runs import Run
 from qcbench.learn.train import train
-from tests.learn.conftest import consensus_row, copy_of
+from tests.learn.conftest import add_image, consensus_row, copy_of
 
 QUICKLY = {"preset": "quick", "epochs": 1, "spacing": 4, "device": "cpu", "show_progress": False}
 
@@ -70,7 +74,7 @@ def test_a_call_that_was_interrupted_goes_on_after_its_last_epoch(labelled_copy,
     assert (run.fitted_folds(), (run.fold_folder(0) / "unfinished").is_dir()) == ([], True)
     assert train(labelled_copy, **asked).done == 1
     fold = json.loads((run.fold_folder(0) / "fold.json").read_text())
-    assert fold["fitting"]["went_on_after_epochs"] == [0]
+    assert fold["fitting"]["went_on_after_epochs"][0]["epoch"] == 0
     expected = json.loads((runs.find(uninterrupted)[0].fold_folder(0) / "fold.json").read_text())
     assert fold["weights_sha256"] == expected["weights_sha256"]
     assert fold["class_weights"] == [2 / 3, 2.0] != run.config["class_weights"]
@@ -86,6 +90,45 @@ def test_two_processes_do_not_fit_one_fold(trained_copy):
     ):
         train(trained_copy, **{**QUICKLY, "task": "sr"})
     assert train(trained_copy, **{**QUICKLY, "task": "sr"}).done == 1
+
+
+def test_a_fold_that_another_process_fitted_meanwhile_is_left_alone(trained_copy, monkeypatch):
+    (run,) = runs.find(trained_copy, task="sr")
+    fold_json = run.fold_folder(1) / "fold.json"
+    content = fold_json.read_text()
+    fold_json.unlink()
+
+    @contextmanager
+    def claimed_late(folder):
+        with checkpoints.claimed(folder):
+            fold_json.write_text(content)
+            yield
+
+    monkeypatch.setattr(
+        "qcbench.learn.train.checkpoints", SimpleNamespace(**{**vars(checkpoints), "claimed": claimed_late})
+    )
+    summary = train(trained_copy, **{**QUICKLY, "task": "sr"})
+    assert (summary.done, summary.unchanged) == (0, 3)
+    assert fold_json.read_text() == content
+    assert not (run.fold_folder(1) / "unfinished").exists()
+
+
+def test_volumes_that_are_preprocessed_anew_meanwhile_are_told_and_nothing_is_saved(labelled_copy, monkeypatch):
+    image_id = next(row["image_id"] for row in store.rows(labelled_copy, "splits") if row["set"] == "cv")
+
+    def preprocess_anew(*_):
+        add_image(labelled_copy, image_id, "bad", 999)
+        build_cache(labelled_copy, spacing=4, show_progress=False)
+
+    monkeypatch.setattr(Run, "save_curves", preprocess_anew)
+    with pytest.raises(TrainingError, match=f"1 volumes were preprocessed anew .* sr fold 0 .* such as {image_id}"):
+        train(labelled_copy, task="sr", folds=0, **QUICKLY)
+    assert runs.find(labelled_copy)[0].fitted_folds() == []
+
+
+def test_numbers_of_numpy_are_as_good_as_any(trained_copy):
+    asked = {**QUICKLY, "task": "sr", "spacing": np.int64(4), "epochs": np.int64(1), "seed": np.int64(0)}
+    assert train(trained_copy, folds=np.arange(1, 3), workers=np.int64(0), **asked).unchanged == 2
 
 
 def test_new_labels_make_a_new_run(trained_copy):
@@ -121,19 +164,32 @@ def test_a_split_that_leaks_is_refused_before_anything_is_written(labelled_copy)
     with pytest.raises(LeakError, match=moved["participant_id"]):
         train(labelled_copy, **QUICKLY)
     assert not labelled_copy.runs.exists()
+    store.write(labelled_copy, "splits", rows)
+    tested = next(row["participant_id"] for row in rows if row["set"] == "test")
+    renamed = [{**row, "participant_id": tested} if row["image_id"] == moved["image_id"] else row
+               for row in store.rows(labelled_copy, "images")]  # fmt: skip
+    store.write(labelled_copy, "images", renamed)
+    for architecture in ("conv5_fc3", "forest_25"):
+        with pytest.raises(LeakError, match=tested):
+            train(labelled_copy, architecture=architecture, **QUICKLY)
 
 
-def test_a_bad_volume_is_reported_and_training_goes_on(labelled_copy):
+def test_bad_volumes_and_lost_ones_are_reported_and_training_goes_on(labelled_copy):
     image_id = next(row["image_id"] for row in store.rows(labelled_copy, "splits") if row["fold"] == 0)
     volume = next(r["volume_path"] for r in store.rows(labelled_copy, "preprocessed") if r["image_id"] == image_id)
-    n_labelled = sum(row["set"] == "cv" for row in store.rows(labelled_copy, "splits"))
+    in_cv = [row["image_id"] for row in store.rows(labelled_copy, "splits") if row["set"] == "cv"]
     labelled_copy.absolute(volume).write_bytes(b"no image")
+    build_cache(labelled_copy, spacing=4, show_progress=False)
+    other = next(name for name in in_cv if name != image_id and name.endswith("good"))
+    lost = {"image_id": other, "preprocessing_preset": "fast", "volume_path": None, "error": "not registered"}
+    store.upsert(labelled_copy, "preprocessed", [lost])
     summary = train(labelled_copy, task="sr", folds=1, **QUICKLY)
-    assert (set(summary.failed), summary.done) == ({image_id}, 1)
-    assert "1 images have no volume that can be used; they were left out" in summary.notes
+    assert (set(summary.failed), summary.done) == ({image_id, other}, 1)
+    assert summary.failed[other] == "has no volume: not registered"
+    assert "2 images have no volume that can be used; they were left out" in summary.notes
     (run,) = runs.find(labelled_copy)
     fold = json.loads((run.fold_folder(1) / "fold.json").read_text())
-    assert fold["n_fit"] + fold["n_validation"] == sum(run.config["images"].values()) == n_labelled - 1
+    assert fold["n_fit"] + fold["n_validation"] == sum(run.config["images"].values()) == len(in_cv) - 2
 
 
 def test_what_cannot_be_trained_is_refused(labelled, study):
@@ -143,5 +199,14 @@ def test_what_cannot_be_trained_is_refused(labelled, study):
         train(labelled, folds=9, **QUICKLY)
     with pytest.raises(UsageError, match="a batch of 4 images cannot be shared by 6 processes"):
         train(labelled, devices=3, nodes=2, **QUICKLY)
+    for asked, words in [
+        ({"folds": []}, "no fold was asked for"),
+        ({"seed": -1}, "seed must be a whole number from 0"),
+        ({"seed": -1, "architecture": "forest_25"}, "seed must be a whole number from 0"),
+        ({"spacing": 4.0}, "spacing must be a whole number of at least 1, got 4.0"),
+        ({"devices": 0}, "devices must be a whole number of at least 1"),
+    ]:
+        with pytest.raises(UsageError, match=words):
+            train(labelled, **{**QUICKLY, **asked})
     with pytest.raises(UsageError, match="no architecture"):
         train(labelled, architecture="vgg", **QUICKLY)
