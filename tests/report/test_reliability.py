@@ -101,7 +101,15 @@ def test_places_left_out_of_training_have_their_mean_below_them():
     row |= {"set": "left-out hospital", "n": 40, "simulated": False, "reason": None, "sd": None}
     metrics = pd.DataFrame(
         [
-            {**row, "run_id": "mean over places x", "left_out": None, "value": 0.75, "low": 0.7, "high": 0.8, "sd": 0.05},
+            {
+                **row,
+                "run_id": "mean over places x",
+                "left_out": None,
+                "value": 0.75,
+                "low": 0.7,
+                "high": 0.8,
+                "sd": 0.05,
+            },
             {**row, "run_id": "x", "left_out": "B", "value": None, "low": None, "high": None, "reason": "one class"},
             {**row, "run_id": "y", "left_out": "A", "value": 0.8, "low": 0.7, "high": 0.9},
             {**row, "run_id": "z", "set": "test", "left_out": None, "value": 0.9, "low": None, "high": None},
