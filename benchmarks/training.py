@@ -1,8 +1,9 @@
-"""Images a second and memory of fitting Conv5_FC3 at 2 mm, beside the loop a user would write, each in its own process.
+"""Images a second and memory of fitting Conv5_FC3 and the lean network at 2 mm, beside the loop a user would write.
 
-The peers: plain PyTorch that reads .nii.gz with nibabel each epoch, and the same that reads float32 .pt tensors, as
-ClinicaDL stores them. Same network, batch, optimiser and validation; float32 throughout. ClinicaDL also evaluates its
-training set after each epoch: that is a row of its own. The machine is shared, so seconds are those of the processor.
+Each runs in its own process. The peers: plain PyTorch that reads .nii.gz with nibabel each epoch, and the same that
+reads float32 .pt tensors, as ClinicaDL stores them. Same network, batch, optimiser and validation; float32 throughout.
+ClinicaDL also evaluates its training set after each epoch: that is a row of its own. The machine is shared, so seconds
+are those of the processor.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-N_FIT, N_VALIDATION, EPOCHS, BATCH = 16, 4, 2, 4
+#: Enough that starting up and the first steps, which choose how to compute, weigh little, as they do in real fittings.
+N_FIT, N_VALIDATION, EPOCHS, BATCH = 48, 8, 3, 4
 SHAPE = (85, 104, 90)
 
 
@@ -25,8 +27,13 @@ def measure():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _write_volumes(folder)
-        found = {way: _in_a_process(way, folder) for way in ("ours", "nifti", "tensors", "clinicadl")}
-    what = "fit Conv5_FC3 at 2 mm"
+        for architecture in ("conv5_fc3", "lean3d"):
+            yield from _beside_peers(architecture, folder)
+
+
+def _beside_peers(architecture: str, folder: Path):
+    found = {way: _in_a_process(way, architecture, folder) for way in ("ours", "nifti", "tensors", "clinicadl")}
+    what = f"fit {architecture} at 2 mm"
     peers = {
         "nifti": "plain PyTorch, .nii.gz read each epoch",
         "tensors": "plain PyTorch, float32 .pt read each epoch",
@@ -59,12 +66,12 @@ def _write_volumes(folder: Path) -> None:
             cache.write(np.rint(255 * scaled).astype(np.uint8).tobytes())
 
 
-def _in_a_process(way: str, folder: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.training", way, str(folder)]
+def _in_a_process(way: str, architecture: str, folder: Path) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.training", way, architecture, str(folder)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
 
 
-def _ours(folder: Path) -> None:
+def _ours(architecture: str, folder: Path) -> None:
     from qcbench.learn.datasets import VolumeCache
     from qcbench.learn.fit import Machine
     from qcbench.learn.fitting import Fitting
@@ -73,7 +80,7 @@ def _ours(folder: Path) -> None:
     names = [f"{number:03d}" for number in range(N_FIT + N_VALIDATION)]
     cache = VolumeCache(path=folder / "volumes.u8", spacing=2, rows={name: number for number, name in enumerate(names)})
     Fitting(
-        architecture="conv5_fc3",
+        architecture=architecture,
         cache=cache,
         fit={name: int(name) % 2 for name in names[:N_FIT]},
         validation={name: int(name) % 2 for name in names[N_FIT:]},
@@ -81,11 +88,11 @@ def _ours(folder: Path) -> None:
         options=TrainOptions(batch_size=BATCH, epochs=EPOCHS, patience=0, channels_last=True),
         seed=0,
         machine=Machine(device="cpu"),
-        checkpoint_folder=folder / "unfinished",
+        checkpoint_folder=folder / f"unfinished-{architecture}",
     ).run()
 
 
-def _plain(folder: Path, way: str) -> None:
+def _plain(architecture: str, folder: Path, way: str) -> None:
     import nibabel
     import numpy as np
     import torch
@@ -107,7 +114,7 @@ def _plain(folder: Path, way: str) -> None:
             voxels = nibabel.load(folder / f"{number}.nii.gz").get_fdata(dtype=np.float32)
             return torch.from_numpy((voxels - voxels.min()) / (voxels.max() - voxels.min()))[None], number % 2
 
-    network = networks.build("conv5_fc3", SHAPE)
+    network = networks.build(architecture, SHAPE)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-4, weight_decay=1e-4)
     loss_of = torch.nn.CrossEntropyLoss()
     fit = DataLoader(Volumes(range(N_FIT)), batch_size=BATCH, shuffle=True)
@@ -125,7 +132,7 @@ def _plain(folder: Path, way: str) -> None:
                     loss_of(network(volumes), labels).item()
 
 
-def _main(way: str, folder: Path) -> None:
+def _main(way: str, architecture: str, folder: Path) -> None:
     """Fit in one way; print what it cost as the last line."""
     import torch
     from torch.utils.data import dataloader
@@ -145,7 +152,7 @@ def _main(way: str, folder: Path) -> None:
 
     dataloader._BaseDataLoaderIter.__next__ = timed
     began = time.process_time()
-    _ours(folder) if way == "ours" else _plain(folder, way)
+    _ours(architecture, folder) if way == "ours" else _plain(architecture, folder, way)
     cpu_s = time.process_time() - began
     row = {
         "images a processor second": N_FIT * EPOCHS / cpu_s,
@@ -156,8 +163,8 @@ def _main(way: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        _main(sys.argv[1], Path(sys.argv[2]))
+    if len(sys.argv) == 4:
+        _main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
     else:
         for row in measure():
             print(*row, sep="\t", flush=True)

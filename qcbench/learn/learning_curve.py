@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from qcbench import store
+from qcbench import parallel, store
 from qcbench.errors import UsageError
 from qcbench.learn import infer, objectives, runs, scores, tabular, variants
 from qcbench.learn.runs import Run
@@ -62,20 +62,21 @@ def learning_curve(
     summary = Summary(stage="learning-curve")
     about = {"architecture": architecture, "training_preset": preset, "spacing_mm": spacing, "seed": seed}
     options = {"preset": preset, "spacing": spacing, "epochs": epochs}
-    options |= {"device": device, "workers": workers, "show_progress": show_progress}
-    for name in names:
-        for size, members in _subsets(truth, name, sizes, seed):
+    options |= {"device": device, "workers": workers}
+    subsets = [(name, *subset) for name in names for subset in _subsets(truth, name, sizes, seed)]
+    with parallel.progress("subsets", len(subsets), show=show_progress) as advance:
+        for name, size, members in subsets:
             kept = {truth.splits[image_id]["participant_id"] for image_id in members}
             new = [row for row in splits if row["set"] == "test" or row["participant_id"] in kept]
             mine = folds_left(new, folds)
-            if not mine:
+            if mine:
+                variant = variants.prepare(study, f"curve-{name}-{size}-s{seed}", new)
+                run = _fit(variant, name, architecture, seed, {**options, "folds": mine}, summary)
+                more = {**about, "task": name, "n_asked": size, "n_images": len(members), "n_participants": len(kept)}
+                _keep(study, [{**more, **row} for row in _fold_rows(variant, run, truth, members)], summary)
+            else:
                 summary.notes.append(f"{name} with {size} images: nobody of the folds asked for is among them")
-                continue
-            variant = variants.prepare(study, f"curve-{name}-{size}-s{seed}", new)
-            run = _fit(variant, name, architecture, seed, {**options, "folds": mine}, summary)
-            more = {**about, "task": name, "n_asked": size, "n_images": len(members), "n_participants": len(kept)}
-            rows = [{**more, **row} for row in _fold_rows(variant, run, truth, members)]
-            _keep(study, rows, summary)
+            advance()
     summary.seconds = time.monotonic() - started
     return summary
 
@@ -142,11 +143,11 @@ def _subsets(truth: Truth, task: str, sizes: Sequence[int] | None, seed: int) ->
 def _fit(variant: Variant, task: str, architecture: str, seed: int, options: dict, summary: Summary) -> Run:
     """Fit and predict the test set; return the run, whose folds may have been impossible."""
     tested = {row["image_id"] for row in store.rows(variant, "splits") if row["set"] == "test"}
-    shown = {"workers": options["workers"], "show_progress": options["show_progress"]}
+    shown = {"workers": options["workers"], "show_progress": False}
     if architecture == tabular.ARCHITECTURE:
         part = tabular.forest(variant, task=task, seed=seed, image_ids=tested, **shown)
     else:
-        part = train(variant, task=task, architecture=architecture, seed=seed, **options)
+        part = train(variant, task=task, architecture=architecture, seed=seed, show_progress=False, **options)
         found = infer.predict(
             variant, task=task, architecture=architecture, device=options["device"], image_ids=tested, **shown
         )
