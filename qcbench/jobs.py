@@ -2,11 +2,13 @@
 
 A job is a folder jobs/<id>/ of the study: job.json says what was asked for, state.json how it goes (written anew every
 few seconds: the heartbeat), log.txt what it prints. A watcher process of its own runs the verb of the command line and
-writes them; on a cluster SLURM starts that watcher. Nothing here is imported by the work itself.
+writes them; on a cluster SLURM starts that watcher. It holds the lock of its folder for as long as it lives, whatever
+else gets its number when it is gone. Nothing here is imported by the work itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -33,8 +35,12 @@ VERBS = ("preprocess", "simulate", "train", "learning-curve", "leave-one-out", "
 _HEARTBEAT_S = 2.0
 #: Without a sign of life for so long, and no process to be seen, a job is lost.
 _LOST_AFTER_S = 30.0
+#: A watcher of this machine that has not begun after so long never will.
+_BEGUN_AFTER_S = 120.0
 _STOP_S = 20.0
+_LAST_WORDS_TRIES = 30
 _TAIL_BYTES = 20_000
+_WATCHED = "watcher"
 #: Leaves the watcher to the machine: it is no child of the kernel, and so neither ends with it nor has to be reaped.
 _LEAVE = "import os, sys\nif os.fork() == 0:\n    os.setsid()\n    os.execv(sys.argv[1], sys.argv[1:])\n"
 
@@ -107,7 +113,7 @@ class Job:
             known = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             known = {"state": "waiting"}
-        if known["state"] == "running" and self._is_lost(known):
+        if self._is_lost(known):
             known["state"] = "lost"
         return known
 
@@ -127,8 +133,15 @@ class Job:
             return ""
 
     def stop(self) -> None:
-        """Ask the job to stop; what it has done stays, and the same verb goes on from there."""
+        """Ask the job to stop; what it has done stays, and the same verb goes on from there.
+
+        A job that waits for its turn in SLURM's queue is taken out of it.
+        """
         durable.write_text(self.folder / "stop", "asked\n")
+        if self.asked["where"] == "slurm" and self.state == "waiting" and shutil.which("scancel"):
+            done = subprocess.run(["scancel", f"--name={_slurm_name(self.folder)}"], capture_output=True, check=False)
+            if done.returncode == 0:
+                durable.write_text(self.folder / "state.json", json.dumps({"state": "stopped"}))
 
     def wait(self, timeout_s: float | None = None) -> str:
         """Return the state once it is over, or as it is after `timeout_s`."""
@@ -141,12 +154,25 @@ class Job:
         return f"Job({self.job_id!r}, {self.state})"
 
     def _is_lost(self, known: dict) -> bool:
-        silent_s = time.time() - (self.folder / "state.json").stat().st_mtime
-        if silent_s < _LOST_AFTER_S and not (known.get("host") == socket.gethostname() and silent_s > 3 * _HEARTBEAT_S):
+        """Return whether nobody will ever write the state that `known` leaves open."""
+        if known["state"] not in ("waiting", "running"):
             return False
+        try:
+            silent_s = time.time() - (self.folder / "state.json").stat().st_mtime
+        except OSError:
+            return False
+        if known["state"] == "waiting":
+            return self.asked["where"] == "local" and silent_s > _BEGUN_AFTER_S and not self._is_watched()
         if known.get("host") != socket.gethostname():
             return silent_s >= _LOST_AFTER_S
-        return not _is_alive(known.get("watcher_pid"))
+        return silent_s > 3 * _HEARTBEAT_S and not self._is_watched()
+
+    def _is_watched(self) -> bool:
+        try:
+            with durable.locked(self.folder / _WATCHED, timeout_s=0):
+                return False
+        except StudyError:
+            return True
 
 
 def jobs(study: Study | str | Path) -> list[Job]:
@@ -157,7 +183,12 @@ def jobs(study: Study | str | Path) -> list[Job]:
 
 def watch(folder: Path) -> int:
     """Run a job's verb to its end and write how it goes; what the watcher process does. Return its exit status."""
-    job = Job(folder)
+    with durable.locked(folder / _WATCHED):
+        return _watch(Job(folder))
+
+
+def _watch(job: Job) -> int:
+    folder = job.folder
     command = [sys.executable, "-c", "from qcbench.cli import main; main()", *job.asked["arguments"], "--json"]
     # A Jupyter server that a script left in the background ignores interrupts, and so would all that comes of it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -175,7 +206,9 @@ def watch(folder: Path) -> int:
         signal.signal(signal.SIGTERM, lambda *_: job.stop())  # how SLURM ends a job, before it kills it
         asked_at = None
         while process.poll() is None:
-            _write_state(folder, known)
+            # A full disk or a server that is away for a while must not end the watch: the work goes on.
+            with contextlib.suppress(OSError):
+                _write_state(folder, known)
             if asked_at is None and (folder / "stop").exists():
                 asked_at = time.monotonic()
                 os.killpg(process.pid, signal.SIGINT)
@@ -184,7 +217,7 @@ def watch(folder: Path) -> int:
             _sleep_until_over(process, _HEARTBEAT_S)
     known |= {"exit_status": process.returncode, "state": _ended(process.returncode, asked_at)}
     known["summary"] = _read_summary(folder / "summary.json")
-    _write_state(folder, known)
+    _write_last_state(folder, known)
     return process.returncode
 
 
@@ -198,6 +231,15 @@ def _ended(status: int, asked_at: float | None) -> str:
 def _write_state(folder: Path, known: dict) -> None:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     durable.write_text(folder / "state.json", json.dumps({**known, "heartbeat_at": now}))
+
+
+def _write_last_state(folder: Path, known: dict) -> None:
+    """Write how it ended, again and again for a minute where it cannot be written."""
+    for _ in range(_LAST_WORDS_TRIES):
+        with contextlib.suppress(OSError):
+            return _write_state(folder, known)
+        time.sleep(_HEARTBEAT_S)
+    return _write_state(folder, known)
 
 
 def _sleep_until_over(process: subprocess.Popen, seconds: float) -> None:
@@ -243,11 +285,15 @@ def _layout(options: dict[str, object]) -> list[str]:
     return [f"--nodes={nodes}", f"--ntasks-per-node={devices}"] if nodes > 1 or devices > 1 else []
 
 
+def _slurm_name(folder: Path) -> str:
+    return f"qcbench-{folder.name}"
+
+
 def _submit(folder: Path, watcher: list[str], options: list[str]) -> None:
     """Hand the watcher to SLURM; its words are kept, and its refusal is an error."""
     command = [
         "sbatch",
-        f"--job-name=qcbench-{folder.name}",
+        f"--job-name={_slurm_name(folder)}",
         f"--output={folder / 'watcher.txt'}",
         "--signal=B:TERM@60",
         *options,
@@ -258,18 +304,6 @@ def _submit(folder: Path, watcher: list[str], options: list[str]) -> None:
     if done.returncode != 0:
         durable.write_text(folder / "state.json", json.dumps({"state": "failed", "exit_status": done.returncode}))
         raise UsageError(f"sbatch refused the job: {done.stderr.strip() or done.stdout.strip()}")
-
-
-def _is_alive(pid: object) -> bool:
-    if not isinstance(pid, int):
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 if __name__ == "__main__":

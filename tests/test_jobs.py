@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qcbench import train
+from qcbench import durable, train
 from qcbench.errors import StudyError, UsageError
 from qcbench.jobs import Job, jobs
 from qcbench.study import Study
@@ -128,6 +129,44 @@ def test_a_job_whose_watcher_was_killed_is_lost_and_not_called_running(study, tm
     wait_for(job, "lost")
 
 
+def set_silent(job, seconds, **known):
+    """Write a job's state as somebody left it so many seconds ago."""
+    path = job.folder / "state.json"
+    path.write_text(json.dumps(known))
+    os.utime(path, (time.time() - seconds,) * 2)
+
+
+def test_a_number_that_another_process_has_now_does_not_keep_a_job_running(study, images):
+    job = Job.start(study, "preprocess", {})
+    job.wait(60)
+    set_silent(job, 20, state="running", host=socket.gethostname(), watcher_pid=os.getpid())
+    assert job.state == "lost"
+    with durable.locked(job.folder / "watcher"):
+        assert job.state == "running"
+
+
+def test_a_job_that_never_began_is_lost_on_this_machine_and_waits_in_a_queue(study, images):
+    job = Job.start(study, "preprocess", {})
+    job.wait(60)
+    set_silent(job, 60, state="waiting")
+    assert job.state == "waiting"
+    set_silent(job, 200, state="waiting")
+    assert job.wait(5) == "lost"
+    job.asked["where"] = "slurm"
+    assert job.state == "waiting"
+
+
+def test_a_heartbeat_that_cannot_be_written_does_not_end_the_watch(study, tmp_path, monkeypatch):
+    slow(tmp_path, monkeypatch, "def main():\n import time\n time.sleep(7)\n")
+    job = Job.start(study, "train", {})
+    wait_for(job, "running")
+    (job.folder / "state.json").unlink()
+    (job.folder / "state.json").mkdir()
+    time.sleep(3)
+    (job.folder / "state.json").rmdir()
+    assert job.wait(60) == "done"
+
+
 @pytest.fixture
 def sbatch(tmp_path, monkeypatch):
     """A stand-in for SLURM on the path; returns what reads the arguments it was given."""
@@ -148,6 +187,15 @@ def test_slurm_gets_the_watcher_and_the_options(study, sbatch):
     assert {"--gres=gpu:1", "--nodes=2", "--signal=B:TERM@60"} < set(got)
     assert got[-1] == f"--wrap=exec {sys.executable} -m qcbench.jobs {job.folder}"
     assert (job.state, job.asked["arguments"][0], job.asked["arguments"][2:]) == ("waiting", "train", ["--task", "sr"])
+
+
+def test_a_job_that_waits_in_the_queue_is_taken_out_of_it(study, sbatch, tmp_path):
+    (tmp_path / "bin" / "scancel").write_text((tmp_path / "bin" / "sbatch").read_text())
+    (tmp_path / "bin" / "scancel").chmod(0o755)
+    job = Job.start(study, "train", {"task": "sr"}, where="slurm")
+    job.stop()
+    assert sbatch() == [f"--name=qcbench-{job.job_id}"]
+    assert job.state == "stopped"
 
 
 def test_slurm_is_asked_for_the_nodes_and_processes_of_a_training(study, sbatch):
