@@ -26,6 +26,9 @@ from qcbench.imaging.simulate import with_strengths
 from qcbench.iqm import measure
 
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
+#: A ghost of 0.4 is a second head over the first, and brightness that uneven hides half of it: no template fits them.
+WEAK = (0.06, 0.12, 0.18, 0.24, 0.3)
+STRENGTHS_OF = {"ghosting": WEAK, "uneven_brightness": WEAK}
 #: Artefact -> metric -> the sign of its change. Signs that follow from a formula alone are given, others are left out.
 EXPECTED: dict[str, dict[str, int]] = {
     # Rician noise widens every tissue and the air.
@@ -44,13 +47,13 @@ METRICS = ("cjv", "cnr", "snr_total", "snrd_total", "fber", "efc", "fwhm_avg", "
 
 
 def measure_all(
-    head: Head, strengths: tuple[float, ...] = STRENGTHS, artefacts: tuple[str, ...] = tuple(EXPECTED)
+    head: Head, strengths: tuple[float, ...] | None = None, artefacts: tuple[str, ...] = tuple(EXPECTED)
 ) -> Iterator[tuple[str, float, dict]]:
     """Yield artefact, strength and the row of `iqms`; first the untouched head, under the name "none"."""
     with tempfile.TemporaryDirectory() as scratch:
         yield "none", 0.0, _row(head, Path(scratch))
         for artefact in artefacts:
-            for strength in strengths:
+            for strength in strengths or STRENGTHS_OF.get(artefact, STRENGTHS):
                 degraded = with_strengths(head, {artefact: strength}, seed=0).head
                 yield artefact, strength, _row(degraded, Path(scratch))
 
@@ -90,21 +93,20 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("image", nargs="?")
     parser.add_argument("--metrics", default=",".join(METRICS))
-    parser.add_argument("--strengths", default=",".join(map(str, STRENGTHS)))
+    parser.add_argument("--strengths", help="five or so, e.g. 0.1,0.2,0.3; default those of each artefact")
     parser.add_argument("--artefacts", default=",".join(EXPECTED))
     options = parser.parse_args()
     metrics = options.metrics.split(",")
-    asked = tuple(float(text) for text in options.strengths.split(","))
-    print(
-        f"{'artefact':18} {'metric':11} {'expected':8} {'as expected':11} values at 0, {options.strengths}", flush=True
-    )
+    asked = tuple(float(text) for text in options.strengths.split(",")) if options.strengths else None
+    print(f"{'artefact':18} {'metric':11} {'expected':8} {'as expected':11} values", flush=True)
     untouched, measured = {}, []
     for artefact, strength, row in measure_all(_head(options.image), asked, tuple(options.artefacts.split(","))):
         if artefact == "none":
             untouched = row
             continue
         measured.append((strength, row))
-        if len(measured) == len(asked):
+        if len(measured) == len(asked or STRENGTHS_OF.get(artefact, STRENGTHS)):
+            print(f"{artefact} at 0, {', '.join(f'{strength:g}' for strength, _ in measured)}", flush=True)
             for metric in metrics:
                 print(_line(artefact, metric, [(0.0, untouched), *measured]), flush=True)
             measured = []
