@@ -27,15 +27,25 @@ def available_memory_gb(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> flo
     if found is None:
         return None
     free_gb = int(found.group(1)) / 2**20
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    for limit, used, statistics in (
+        ("memory.max", "memory.current", "memory.stat"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
     ):
         if (cgroup / limit).is_file() and (cgroup / used).is_file():
             most = (cgroup / limit).read_text().strip()
             if most != "max":
-                free_gb = min(free_gb, (int(most) - int((cgroup / used).read_text())) / 2**30)
+                taken = int((cgroup / used).read_text()) - _given_back_on_demand(cgroup / statistics)
+                free_gb = min(free_gb, (int(most) - taken) / 2**30)
     return max(free_gb, 0.0)
+
+
+def _given_back_on_demand(statistics: Path) -> int:
+    """Return the bytes of a cgroup that hold files read and no longer in use: counted as used, free for all."""
+    try:
+        found = re.search(r"^(?:total_)?inactive_file (\d+)$", statistics.read_text(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found.group(1)) if found else 0
 
 
 def workers_that_fit(wanted: int, *, each_gb: float, available_gb: float | None) -> tuple[int, str]:

@@ -27,6 +27,13 @@ def test_a_container_that_allows_less_counts(meminfo, tmp_path, limit, used):
     assert machine.available_memory_gb(meminfo, tmp_path) == 4.0
 
 
+def test_files_that_were_only_read_take_no_memory(meminfo, tmp_path):
+    (tmp_path / "memory.max").write_text(f"{8 * 2**30}\n")
+    (tmp_path / "memory.current").write_text(f"{7 * 2**30}\n")
+    (tmp_path / "memory.stat").write_text(f"anon 5\ninactive_file {6 * 2**30}\nactive_file 9\n")
+    assert machine.available_memory_gb(meminfo, tmp_path) == 7.0
+
+
 def test_a_cgroup_without_a_limit_limits_nothing(meminfo, tmp_path):
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "memory.current").write_text("1\n")

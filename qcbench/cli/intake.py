@@ -85,7 +85,9 @@ def check_identity(
 def preprocess(
     study: StudyArgument,
     preset: Annotated[str, typer.Option(help="how: fast, paper-2022, paper-2022-min-max or clinica-2026")] = "fast",
-    workers: Annotated[int | None, typer.Option(help="images at a time; default one a core, 16 on SLURM")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="images at a time; default one a core, 16 on SLURM")
+    ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="try images again that failed before")] = False,
     dask: Annotated[str | None, typer.Option(help="spread over the Dask cluster at tcp://host:port")] = None,
     slurm: Annotated[bool, typer.Option("--slurm", help="spread over jobs that SLURM starts")] = False,
@@ -104,7 +106,7 @@ def simulate(
     n: Annotated[int, typer.Option(help="copies")] = 500,
     seed: Annotated[int, typer.Option(help="of the draw")] = 0,
     spacing: Annotated[int, typer.Option(help="mm of the stored volumes: 1, or 2 or 4 for training only")] = 1,
-    workers: Annotated[int | None, typer.Option(help="processes; default one a core")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="processes; default one a core")] = None,
     as_json: Json = False,
 ) -> None:
     """Make degraded copies of known severity from good scans, marked simulated."""

@@ -64,7 +64,10 @@ def call(
 
 def _run(sender: Connection, memory_gb: float, function: Callable, args: tuple, kwargs: dict) -> None:
     threading.Thread(target=_end_with_the_caller, daemon=True).start()
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
     limit = int(memory_gb * 2**30)
+    # A machine that allows less is not asked for more: only who may do everything can raise its limit.
+    limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     try:
         sender.send(("returned", function(*args, **kwargs)))

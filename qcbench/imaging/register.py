@@ -74,7 +74,7 @@ def register(
 
 def displacement_mm(first: np.ndarray, second: np.ndarray, fixed: Template | None = None) -> float:
     """Return how far apart two affines put a point of the template's brain, on average (mm in the image)."""
-    fixed = (fixed or template.load()).coarse(4)
+    fixed = (fixed or template.load()).at_mm(4)
     places = np.argwhere(fixed.brain) @ fixed.affine[:3, :3].T + fixed.affine[:3, 3]
     apart = (first - second)[:3]
     return float(np.linalg.norm(places @ apart[:, :3].T + apart[:, 3], axis=1).mean())
@@ -161,7 +161,7 @@ def load_fixed(options: RegisterOptions) -> None:
 @cache
 def _coarse(fixed: Template, spacing_mm: int, margin_mm: float) -> tuple[Template, np.ndarray]:
     """Return a template at a spacing, and its brain with a margin around it."""
-    coarse = fixed if spacing_mm == 1 else fixed.coarse(spacing_mm)
+    coarse = fixed.at_mm(spacing_mm)
     return coarse, ndimage.binary_fill_holes(coarse.dilated_brain(margin_mm))
 
 

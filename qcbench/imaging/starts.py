@@ -125,7 +125,7 @@ class _Coarse:
 @cache
 def _brain_of(fixed: Template) -> tuple[np.ndarray, np.ndarray]:
     """Return the basis of a template's tissues at 8 mm, and the places of its brain (n, 3) in mm."""
-    coarse = fixed.coarse(_LOOKED_AT_MM)
+    coarse = fixed.at_mm(_LOOKED_AT_MM)
     points = np.argwhere(coarse.brain) @ coarse.affine[:3, :3].T + coarse.affine[:3, 3]
     return tissue_basis(coarse), points
 

@@ -59,6 +59,11 @@ class Template:
     white: np.ndarray
     brain: np.ndarray
 
+    def at_mm(self, spacing_mm: int) -> Template:
+        """Return the template in voxels of about `spacing_mm`, whatever the size of its own; itself where they are."""
+        factor = round(spacing_mm / float(np.linalg.norm(self.affine[:3, 0])))
+        return self.coarse(factor) if factor > 1 else self
+
     def coarse(self, factor: int) -> Template:
         """Return the template with voxels `factor` times as large, each the mean of those it holds."""
         affine = self.affine @ np.diag([factor, factor, factor, 1.0])

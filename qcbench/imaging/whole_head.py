@@ -61,8 +61,8 @@ def _installed() -> list[tuple[Path, str]]:
     found = [
         (path, "TemplateFlow")
         for path in sorted((flow / f"tpl-{SPACE_09C}").glob(f"tpl-{SPACE_09C}_res-*1_T1w.nii.gz"))
-        # Its skeleton holds a file of no bytes for each that was never fetched.
-        if path.stat().st_size
+        # Its skeleton holds a file of no bytes for each that was never fetched, DataLad's a link to nowhere.
+        if path.is_file() and path.stat().st_size
     ]
     clinica = find_spec("clinica")
     for folder in (clinica.submodule_search_locations or []) if clinica else []:
@@ -111,7 +111,7 @@ def _load(path: Path, name: str, space: str) -> Template:
     made = Template(
         name=name, space=space, sha256=_sha256(path), is_brain_only=False, affine=affine, t1=t1, brain=brain, **maps
     )
-    coarse = made.coarse(max(1, round(4 / np.linalg.norm(affine[:3, 0]))))
+    coarse = made.at_mm(4)
     near, far = (coarse.dilated_brain(margin_mm) for margin_mm in _SHELL_MM)
     if (coarse.t1[far & ~near] > 0.1).mean() < _SCALP_SHARE:
         raise UsageError(f"the template {path} has no skull; leave it out, {template.NAME} serves as a brain")

@@ -81,6 +81,9 @@ _DATATYPES = {
 }
 
 
+_DERIVED = ("space", "res", "desc")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Name:
     """A BIDS name in its parts. ``str(name)`` is the stem.
@@ -100,6 +103,20 @@ class Name:
     def with_entities(self, **more: str) -> Name:
         """Return the name with further entities, e.g. ``space`` for a derivative."""
         return replace(self, entities={**self.entities, **more})
+
+    def without_derived(self) -> Name:
+        """Return the name with what only derivatives say (``space``, ``res``, ``desc``) moved to ``acq``.
+
+        Some archives have it in raw names; a derivative sets it anew, and two images would have one name.
+
+        >>> str(Name(entities={"sub": "1", "acq": "a", "desc": "denoised"}).without_derived())
+        'sub-1_acq-adescdenoised_T1w'
+        """
+        moved = "".join(f"{key}{self.entities[key]}" for key in _DERIVED if key in self.entities)
+        if not moved:
+            return self
+        kept = {key: value for key, value in self.entities.items() if key not in _DERIVED}
+        return replace(self, entities={**kept, "acq": self.entities.get("acq", "") + moved})
 
     @property
     def folder(self) -> str:

@@ -78,6 +78,10 @@ def align_and_draw(
     }
 
 
+#: Headers hold single precision: what is 0.9 mm there reads as 0.89999998.
+_SAME_MM = 1e-4
+
+
 def corrected(path: Path, preset: Preset) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Return what is aligned and resampled: voxels in RAS order without bias field, their affine with orthogonal axes.
 
@@ -96,7 +100,7 @@ def _loaded(path: Path, preset: Preset) -> tuple[np.ndarray, np.ndarray, float, 
     volume = images.load_volume(path)
     data, affine = geometry.to_ras(volume.data, volume.affine)
     affine, shear_degrees = geometry.orthonormal(affine, data.shape)
-    is_fine = preset.cubes_below_mm is not None and min(volume.spacing_mm) < preset.cubes_below_mm
+    is_fine = preset.cubes_below_mm is not None and min(volume.spacing_mm) < preset.cubes_below_mm - _SAME_MM
     if is_fine:
         data, affine = crop.isotropic(data, affine)
     return data, affine, shear_degrees, is_fine
@@ -144,7 +148,7 @@ def output_paths(
 ) -> dict[str, Path]:
     """Return where the derivatives of a raw BIDS image (or image_id) lie: `volume`, `sidecar` and `screenshot`."""
     resolution = "x".join([str(spacing)] * 3)
-    name = bids.parse(bids.stem(raw)).with_entities(space=space, res=resolution)
+    name = bids.parse(bids.stem(raw)).without_derived().with_entities(space=space, res=resolution)
     folder = derivatives / name.folder
     return {
         "volume": folder / f"{name}.nii.gz",

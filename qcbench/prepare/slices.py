@@ -64,7 +64,7 @@ def draw(path: Path, derivatives: Path, modality: str, convention: str, window: 
 
 def output_path(raw: str | Path, derivatives: Path) -> Path:
     """Return where the picture of a raw BIDS image lies; its sidecar lies beside it."""
-    name = bids.parse(bids.stem(raw)).with_entities(desc="slices")
+    name = bids.parse(bids.stem(raw)).without_derived().with_entities(desc="slices")
     return derivatives / name.folder / f"{name}.png"
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from qcbench import cluster, machine, parallel, stages, store
-from qcbench.errors import UsageError
+from qcbench import cluster, durable, machine, parallel, stages, store
+from qcbench.errors import StudyError, UsageError
 from qcbench.imaging import isolate, self_test, whole_head
 from qcbench.prepare import bids, limits, one_image, presets, slices
 from qcbench.study import Study
@@ -38,18 +38,35 @@ def preprocess(
     `workers` images are worked on at a time, fewer where the memory is too small for as many: here; with `dask` (an
     address) on the workers of that cluster, as many as it has; with `slurm` (options of sbatch, "" for none) on
     machines that SLURM gives. Images that failed are rows with a reason; they are tried again with `retry`, or when
-    their voxels have changed. Raises UsageError for an unknown preset and for a cluster that cannot do it,
-    StudyError without a catalogue, and ImageError or WorkerError before any image where the template is
-    not what it should be or its self-test fails.
+    their voxels have changed. What was made with another preset, template or convention is made anew, and its row is
+    gone until then. Raises UsageError for an unknown preset and for a cluster that cannot do it, StudyError without a
+    catalogue and while another run works on the study, and ImageError or WorkerError before any image where the
+    template is not what it should be or its self-test fails.
     """
     began = time.monotonic()
     study = Study.of(study)
     presets.by_name(preset)
     usable = [row for row in store.require(study, "images", "ingest") if is_scan(row)]
-    settled = {row["image_id"]: row for row in store.rows(study, "preprocessed")}
-    todo = [row for row in usable if not _is_settled(row, settled.get(row["image_id"]), study, preset, retry)]
+    how = {"workers": workers, "executor": executor, "dask": dask, "slurm": slurm, "show_progress": show_progress}
+    with _alone(study):
+        return _make(study, usable, _unsettled(study, usable, preset, retry), preset, began, **how)
+
+
+def _make(
+    study: Study,
+    usable: list[dict],
+    todo: list[dict],
+    preset: str,
+    began: float,
+    *,
+    workers: int,
+    executor: Executor | None,
+    dask: str | None,
+    slurm: str | None,
+    show_progress: bool,
+) -> Summary:
+    """Make the images of `todo`; return the summary of all."""
     if any(row["modality"] not in slices.MODALITIES for row in todo):
-        whole_head.choose(study.template_file, study.template_name)
         # Before the self-test, whose process starts the server: all later ones are forked from it.
         isolate.preload(one_image.__name__, slices.__name__, "qcbench.imaging.warm")
         self_test.require()
@@ -140,16 +157,68 @@ def _preset_of(row: dict, preset: str) -> str:
     return slices.PRESET if row["modality"] in slices.MODALITIES else preset
 
 
-def _is_settled(row: dict, made: dict | None, study: Study, preset: str, retry: bool) -> bool:
-    """Return whether an image needs nothing: made with this preset, of these voxels, and still there."""
+@contextmanager
+def _alone(study: Study) -> Iterator[None]:
+    """Keep another run from making the same derivatives at the same time."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(durable.locked(study.derivatives / "preprocess", timeout_s=0))
+        except StudyError as error:
+            raise StudyError(
+                f"another preprocess is running on {study.folder}; wait until it has ended, or stop it"
+            ) from error
+        yield
+
+
+def _unsettled(study: Study, usable: list[dict], preset: str, retry: bool) -> list[dict]:
+    """Return the images that are to be made, now or anew."""
+    made = {row["image_id"]: row for row in store.rows(study, "preprocessed")}
+    template_sha256 = _template_sha256(study, usable, preset)
+    todo = [
+        row for row in usable if not _is_settled(row, made.get(row["image_id"]), study, preset, retry, template_sha256)
+    ]
+    _forget(study, {row["image_id"] for row in todo} & set(made))
+    return todo
+
+
+def _template_sha256(study: Study, usable: list[dict], preset: str) -> str | None:
+    """Return the hash of the template that images are aligned to now; None where nothing is aligned."""
+    if all(row["modality"] in slices.MODALITIES for row in usable):
+        return None
+    look_around = presets.by_name(preset).prefers_whole_head
+    return whole_head.choose(study.template_file, study.template_name, look_around=look_around).sha256
+
+
+def _forget(study: Study, image_ids: set[str]) -> None:
+    """Take away the rows of images that are made anew: their files are about to be others.
+
+    A run that is killed in between leaves no row that tells of files made with something else.
+    """
+    if not image_ids:
+        return
+    with store.changing(study, "preprocessed"):
+        kept = [row for row in store.rows(study, "preprocessed") if row["image_id"] not in image_ids]
+        store.write(study, "preprocessed", kept)
+
+
+def _is_settled(
+    row: dict, made: dict | None, study: Study, preset: str, retry: bool, template_sha256: str | None
+) -> bool:
+    """Return whether an image needs nothing: made as it would be made now, of these voxels, and still there."""
     if made is None or made["preprocessing_preset"] != _preset_of(row, preset):
         return False
     if made.get("source_voxels_sha256") != row["voxels_sha256"]:
         return False
     if made["error"]:
         return not retry
-    paths = [made[name] for name in ("volume_path", "screenshot_path") if made[name]]
-    return all(study.absolute(path).is_file() for path in paths)
+    if made["convention"] != study.convention:
+        return False
+    if made["volume_path"] and made["template_sha256"] != template_sha256:
+        return False
+    paths = [study.absolute(made[name]) for name in ("volume_path", "screenshot_path") if made[name]]
+    # Beside the volume, or beside the picture where there is none, lies the sidecar.
+    sidecar = paths[0].with_name(f"{bids.stem(paths[0]).removesuffix('.png')}.json")
+    return sidecar.is_file() and all(path.is_file() and path.stat().st_size for path in paths)
 
 
 def _summary(study: Study, usable: list[dict], n_tried: int, failed: dict[str, str], began: float) -> Summary:

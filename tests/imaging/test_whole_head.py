@@ -124,6 +124,20 @@ def test_templateflows_placeholder_is_passed_over_and_its_file_taken(empty_machi
     assert whole_head.choose() is template.load()  # not asked to look around
 
 
+def test_a_link_to_nowhere_is_passed_over(empty_machine):
+    folder = empty_machine / "flow" / "tpl-MNI152NLin2009cSym"
+    folder.mkdir(parents=True)
+    (folder / "tpl-MNI152NLin2009cSym_res-1_T1w.nii.gz").symlink_to("gone")
+    assert whole_head.choose(look_around=True).is_brain_only
+
+
+def test_millimetres_are_millimetres_whatever_the_voxels_of_the_file(file):
+    own = whole_head.choose(file, "own")
+    assert own.at_mm(4) is own
+    assert np.linalg.norm(own.at_mm(8).affine[:3, 0]) == pytest.approx(8)
+    assert np.linalg.norm(template.load().at_mm(8).affine[:3, 0]) == pytest.approx(8)
+
+
 def test_clinicas_own_copy_is_taken_when_it_is_whole(empty_machine, as_clinicas, monkeypatch, tmp_path):
     folder = tmp_path / "clinica" / "resources" / "masks"
     folder.mkdir(parents=True)

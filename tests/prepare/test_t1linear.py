@@ -8,10 +8,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from qcbench import images, parallel, store
+from qcbench import durable, images, parallel, store
 from qcbench.errors import StudyError, UsageError
 from qcbench.imaging import geometry, isolate
-from qcbench.prepare import one_image, presets, t1linear, warehouse
+from qcbench.prepare import one_image, presets, slices, t1linear, warehouse
 from qcbench.study import Study
 from tests.imaging.conftest import LAYOUTS, MARKER_MM, paint
 
@@ -102,6 +102,50 @@ def test_a_lost_volume_is_made_again_byte_for_byte(prepared):
     again = preprocess(prepared)
     assert (again.done, again.unchanged) == (1, 1)
     assert [path.read_bytes() for path in paths] == before
+
+
+def test_a_lost_sidecar_and_an_empty_volume_are_made_again(prepared):
+    rows = store.rows(prepared, "preprocessed")
+    volumes = [prepared.folder / row["volume_path"] for row in rows]
+    sidecar = volumes[0].with_name(volumes[0].name.replace(".nii.gz", ".json"))
+    sidecar.unlink()
+    volumes[1].write_bytes(b"")
+    assert preprocess(prepared, workers=2).done == 2
+    assert sidecar.is_file()
+    assert volumes[1].stat().st_size
+
+
+def test_a_run_that_ends_before_an_image_is_made_leaves_no_row_of_how_it_was_made_before(prepared, monkeypatch):
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(t1linear.stages, "fill", killed)
+    with pytest.raises(KeyboardInterrupt):
+        preprocess(prepared, preset="clinica-2026")
+    assert store.rows(prepared, "preprocessed") == []
+
+
+def test_another_convention_or_template_makes_everything_anew(prepared, monkeypatch):
+    todo = []
+    monkeypatch.setattr(t1linear, "_make", lambda study, usable, images, *_, **__: todo.append(len(images)))
+    settled = store.rows(prepared, "preprocessed")
+    preprocess(prepared)
+    for changed in ({"convention": "neurological"}, {"template_sha256": "0" * 64}):
+        store.write(prepared, "preprocessed", [{**row, **changed} for row in settled])
+        preprocess(prepared)
+    assert todo == [0, 2, 2]
+
+
+def test_a_second_run_at_the_same_time_is_refused(prepared):
+    with durable.locked(prepared.derivatives / "preprocess"), pytest.raises(StudyError, match="another preprocess"):
+        preprocess(prepared)
+
+
+def test_raw_names_that_say_what_derivatives_say_do_not_meet(tmp_path):
+    names = ("sub-1_T1w", "sub-1_desc-denoised_T1w", "sub-1_space-A_T1w", "sub-1_space-B_res-2_T1w")
+    found = [one_image.output_paths(name, tmp_path) for name in names]
+    assert len({path for paths in found for path in paths.values()}) == 12
+    assert len({slices.output_path(name, tmp_path) for name in names}) == 4
 
 
 def test_an_image_that_fails_is_a_row_and_the_next_goes_on(prepared):
