@@ -7,6 +7,7 @@ certificate that is made for the run and that only its workers can read.
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import tempfile
@@ -64,7 +65,7 @@ def slurm_executor(workers: int, *, memory_gb: float, folder: Path, options: str
     if shutil.which("sbatch") is None:
         raise UsageError("there is no sbatch on this machine's path; run it on the cluster, or without --slurm")
     folder.mkdir(parents=True, exist_ok=True)
-    asked = shlex.split(options)
+    asked = _directives(options)
     with (
         tempfile.TemporaryDirectory(prefix="tls-", dir=folder) as private,  # 0700: for us and our jobs alone
         SLURMCluster(
@@ -102,13 +103,30 @@ def _security(folder: Path):
     return _distributed().Security(tls_ca_file=str(certificate), require_encryption=True, **ends)
 
 
+def _directives(options: str) -> list[str]:
+    """Return options of sbatch one by one, each with its value.
+
+    >>> _directives("-p cpu --time 2:00:00 --mem=4G --exclusive")
+    ['-p cpu', '--time=2:00:00', '--mem=4G', '--exclusive']
+    """
+    found: list[str] = []
+    for word in shlex.split(options):
+        if word.startswith("-"):
+            found.append(word)
+        elif found and not set(found[-1]) & set("= "):
+            found[-1] += f"={word}" if found[-1].startswith("--") else f" {word}"
+        else:
+            raise UsageError(f"options of sbatch begin with -, got {word!r} in {options!r}")
+    return found
+
+
 def _default_of(option: str) -> str:
     """Return how the line of the job script begins that an option of sbatch stands in for; "" for any other.
 
-    >>> _default_of("--time=2:00:00"), _default_of("--qos=long")
-    ('#SBATCH -t ', '')
+    >>> _default_of("--time=2:00:00"), _default_of("-t 2:00:00"), _default_of("--qos=long")
+    ('#SBATCH -t ', '#SBATCH -t ', '')
     """
-    name = option.partition("=")[0]
+    name = re.split("[= ]", option, maxsplit=1)[0]
     lines = {
         "--time": "-t ",
         "-t": "-t ",

@@ -12,10 +12,17 @@
     ├── LeakError               one participant would be in two sets
     ├── TrainingError           a network cannot be fitted, e.g. a class is empty
     ├── WeightsError            saved weights are damaged, or not safetensors
+    ├── DiskError               what was made cannot be written: full, over quota, or read-only
     └── WorkerError             a subprocess crashed, hung, or outgrew its memory
 
 A message says what was expected, what came and what to do next, and names the file.
 """
+
+from __future__ import annotations
+
+import errno
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class QcbenchError(Exception):
@@ -81,6 +88,24 @@ class TrainingError(QcbenchError):
 
 class WeightsError(QcbenchError):
     """Saved weights are damaged, do not fit the network, or are not safetensors."""
+
+
+class DiskError(QcbenchError):
+    """What was made cannot be written; no image is to blame, and a batch ends with it."""
+
+    @classmethod
+    def of(cls, error: BaseException) -> DiskError | None:
+        """Return the error that an OSError is when it tells of a disk without room or leave to write; None for others.
+
+        >>> DiskError.of(FileNotFoundError(2, "gone")) is None
+        True
+        """
+        if not isinstance(error, OSError) or error.errno not in _NO_ROOM:
+            return None
+        where = f"{error.filename}: " if error.filename else ""
+        return cls(
+            f"{where}{error.strerror}; make room, or make it writable, and run the same again: what is done is kept"
+        )
 
 
 class WorkerError(QcbenchError):

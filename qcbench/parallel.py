@@ -21,7 +21,7 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager
 
-from qcbench.errors import QcbenchError, WorkerError
+from qcbench.errors import DiskError, QcbenchError, WorkerError
 
 Row = Mapping[str, object]
 Worker = Callable[[Row], Row]
@@ -79,7 +79,8 @@ def map_rows(worker: Worker, rows: Iterable[Row], executor: Executor, *, key: st
 
     A row whose worker raised has its reason in ``error``. When a process dies and takes the pool
     with it, the rows that were in flight are run again one by one in processes of their own, so
-    that only the row that kills its process is lost. Raises WorkerError when all workers are gone for good.
+    that only the row that kills its process is lost. Raises WorkerError when all workers are gone for good, and
+    DiskError when a worker could not write what it made: so would all that come after it.
     """
     waiting = iter(rows)
     in_flight: dict[Future, Row] = {}
@@ -115,11 +116,15 @@ def map_rows(worker: Worker, rows: Iterable[Row], executor: Executor, *, key: st
 def _outcome(future: Future, row: Row, key: str) -> dict:
     try:
         return {key: row[key], "error": None, **future.result()}
+    except DiskError:
+        raise
     except QcbenchError as error:
         return {key: row[key], "error": str(error)}
     except BrokenExecutor:
         return {key: row[key], "error": "the worker process died (killed, out of memory, or a crash in native code)"}
     except Exception as error:
+        if full := DiskError.of(error):
+            raise full from error
         return {key: row[key], "error": f"{type(error).__name__}: {error}"}
 
 

@@ -1,10 +1,11 @@
+import errno
 import os
 import signal
 
 import pytest
 
 from qcbench import parallel
-from qcbench.errors import ImageError, WorkerError
+from qcbench.errors import DiskError, ImageError, WorkerError
 
 ROWS = [{"image_id": f"image-{number}", "number": number} for number in range(12)]
 
@@ -25,6 +26,19 @@ def die_at_seven(row):
     if row["number"] == 7:
         os.kill(os.getpid(), signal.SIGSEGV)
     return double(row)
+
+
+def fill_the_disk(row):
+    if row["number"] == 3:
+        raise OSError(errno.ENOSPC, "No space left on device", "out.nii.gz")
+    return double(row)
+
+
+def test_a_full_disk_ends_the_run_and_is_no_fault_of_an_image():
+    done = []
+    with parallel.local_executor(1) as executor, pytest.raises(DiskError, match=r"out.nii.gz: No space.*make room"):
+        done.extend(parallel.map_rows(fill_the_disk, ROWS, executor))
+    assert [row["image_id"] for row in done] == ["image-0", "image-1", "image-2"]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -9,6 +9,7 @@ import typer
 
 from qcbench import pipeline
 from qcbench.cli.arguments import Json, StudyArgument, finish
+from qcbench.errors import UsageError
 
 app = typer.Typer()
 
@@ -95,6 +96,8 @@ def preprocess(
     as_json: Json = False,
 ) -> None:
     """Align images to the template and draw their three central slices."""
+    if slurm_options is not None and not slurm:
+        raise UsageError("--slurm-options go with --slurm; without it the images are worked on here")
     spread = slurm_options if slurm and slurm_options is not None else slurm
     finish(pipeline.preprocess(study, preset=preset, workers=workers, retry=retry, dask=dask, slurm=spread), as_json)
 

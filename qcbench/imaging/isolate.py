@@ -17,7 +17,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from qcbench.errors import QcbenchError, WorkerError
+from qcbench.errors import DiskError, QcbenchError, WorkerError
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 
@@ -76,7 +76,8 @@ def _run(sender: Connection, memory_gb: float, function: Callable, args: tuple, 
     except QcbenchError as error:
         sender.send(("raised", error if _survives_pickle(error) else WorkerError(str(error))))
     except Exception as error:
-        sender.send(("raised", WorkerError(f"{type(error).__name__}: {error}")))
+        told = DiskError.of(error) or WorkerError(f"{type(error).__name__}: {error}")
+        sender.send(("raised", told))
 
 
 def _end_with_the_caller() -> None:
