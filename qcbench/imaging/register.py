@@ -45,11 +45,17 @@ class RegisterOptions:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Alignment:
-    """The affine `template_to_scanner` (4, 4; RAS mm), its score, and how many times ants was started for it."""
+    """The affine `template_to_scanner` (4, 4; RAS mm), its score, and how many times ants was started and failed."""
 
     template_to_scanner: np.ndarray
     score: Score
     n_starts: int
+    n_failed: int = 0
+
+    def doubts(self) -> list[str]:
+        """Return in words what speaks against the image or its alignment; empty for most."""
+        failed = f"antsRegistration failed in {self.n_failed} of {self.n_starts} starts"
+        return [*self.score.doubts(), *([failed] if self.n_failed else [])]
 
 
 def register(
@@ -61,6 +67,10 @@ def register(
     looked most alike, with a low score.
     """
     search = _Search(data, affine, options, fixed or template.load())
+    return replace(_best(search, options), n_failed=search.n_failed)
+
+
+def _best(search: _Search, options: RegisterOptions) -> Alignment:
     if not options.as_published:
         return search.quick()
     first = search.published(None)
@@ -87,6 +97,7 @@ class _Search:
         self._raw, self._data, self._affine = data, _clipped(data), affine
         self._options, self._fixed = options, fixed
         self._moving: dict[int, ants.ANTsImage] = {}
+        self.n_failed = 0
         self._averaged = starts.blocks_of(self._data, affine, _SCORED_AT_MM)
 
     def quick(self) -> Alignment:
@@ -136,6 +147,7 @@ class _Search:
             return ants_affine.find(fixed, moving, mask, seed=self._options.seed, **how)
         except WorkerError:
             # One start that ants cannot follow is no reason to give up the image.
+            self.n_failed += 1
             return None
 
     def _score(self, matrix: np.ndarray, turn: np.ndarray | None) -> Score:

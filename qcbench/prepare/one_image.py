@@ -52,7 +52,7 @@ def align_and_draw(
         "n_starts": alignment.n_starts,
         "is_header_turned": alignment.score.is_turned,
         # What may be wrong is kept beside the picture, as evidence for those who judge it.
-        "alignment_doubts": "; ".join(alignment.score.doubts()) or None,
+        "alignment_doubts": "; ".join(alignment.doubts()) or None,
         "bias_strength": round(bias_strength, 4),
         "is_resampled_first": is_resampled,
         "shear_removed_degrees": round(shear_degrees, 3),

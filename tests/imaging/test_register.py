@@ -60,6 +60,7 @@ def test_a_start_that_ants_cannot_follow_leaves_what_looked_alike(monkeypatch):
     monkeypatch.setattr(register.ants_affine.ants, "registration", lambda arguments, moving: 1)
     found = register.register(paint(shape, np.linalg.inv(placed) @ affine), affine, register.RegisterOptions())
     assert found.n_starts == 3
+    assert "antsRegistration failed in 3 of 3 starts" in found.doubts()
     assert register.displacement_mm(found.template_to_scanner, placed) < 12
 
 
