@@ -14,12 +14,14 @@ import resource
 import signal
 import threading
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from qcbench.errors import DiskError, QcbenchError, WorkerError
 
 _CONTEXT = multiprocessing.get_context("forkserver")
+#: How a process ended can be read once. Starting another reads it for all that have ended, so threads take turns.
+_READING = threading.Lock()
 
 
 def preload(*modules: str) -> None:
@@ -40,7 +42,8 @@ def call(
     multiprocessing.current_process().daemon = False
     receiver, sender = _CONTEXT.Pipe(duplex=False)
     process = _CONTEXT.Process(target=_run, args=(sender, memory_gb, function, args, kwargs))
-    process.start()
+    with _READING:
+        process.start()
     sender.close()
     try:
         if not receiver.poll(timeout_s):
@@ -48,18 +51,25 @@ def call(
         try:
             outcome, value = receiver.recv()
         except EOFError:
-            process.join()
+            _has_ended(process)
             raise WorkerError(_death(function.__name__, process.exitcode, memory_gb)) from None
     finally:
-        if process.is_alive():
-            process.join(1)
-        if process.is_alive():
+        if not _has_ended(process, 1):
             process.kill()
-            process.join()
+            _has_ended(process)
         receiver.close()
     if outcome == "raised":
         raise value
     return value
+
+
+def _has_ended(process: multiprocessing.process.BaseProcess, timeout_s: float | None = None) -> bool:
+    """Return whether a process has ended, waiting for it; then its exit status is known."""
+    if not wait([process.sentinel], timeout_s):
+        return False
+    with _READING:
+        process.join()
+    return True
 
 
 def _run(sender: Connection, memory_gb: float, function: Callable, args: tuple, kwargs: dict) -> None:

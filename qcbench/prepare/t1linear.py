@@ -81,6 +81,8 @@ def _make(
             min(workers, len(todo)), each_gb=each_gb, available_gb=machine.available_memory_gb()
         )
     with _workers(study, len(todo), executor, dask, slurm, fitting, limits.of(preset)) as pool:
+        # Not before the workers are there: a call that is refused changes nothing.
+        _forget(study, {row["image_id"] for row in todo})
         failed = stages.fill(
             study,
             "preprocessed",
@@ -174,11 +176,9 @@ def _unsettled(study: Study, usable: list[dict], preset: str, retry: bool) -> li
     """Return the images that are to be made, now or anew."""
     made = {row["image_id"]: row for row in store.rows(study, "preprocessed")}
     template_sha256 = _template_sha256(study, usable, preset)
-    todo = [
+    return [
         row for row in usable if not _is_settled(row, made.get(row["image_id"]), study, preset, retry, template_sha256)
     ]
-    _forget(study, {row["image_id"] for row in todo} & set(made))
-    return todo
 
 
 def _template_sha256(study: Study, usable: list[dict], preset: str) -> str | None:
@@ -197,8 +197,10 @@ def _forget(study: Study, image_ids: set[str]) -> None:
     if not image_ids:
         return
     with store.changing(study, "preprocessed"):
-        kept = [row for row in store.rows(study, "preprocessed") if row["image_id"] not in image_ids]
-        store.write(study, "preprocessed", kept)
+        rows = store.rows(study, "preprocessed")
+        kept = [row for row in rows if row["image_id"] not in image_ids]
+        if len(kept) < len(rows):
+            store.write(study, "preprocessed", kept)
 
 
 def _is_settled(

@@ -125,6 +125,14 @@ def test_a_run_that_ends_before_an_image_is_made_leaves_no_row_of_how_it_was_mad
     assert store.rows(prepared, "preprocessed") == []
 
 
+def test_a_call_that_is_refused_changes_no_row(prepared, monkeypatch):
+    before = store.rows(prepared, "preprocessed")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UsageError):
+        preprocess(prepared, preset="clinica-2026", slurm="")
+    assert store.rows(prepared, "preprocessed") == before
+
+
 def test_another_convention_or_template_makes_everything_anew(prepared, monkeypatch):
     todo = []
     monkeypatch.setattr(t1linear, "_make", lambda study, usable, images, *_, **__: todo.append(len(images)))
