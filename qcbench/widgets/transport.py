@@ -24,6 +24,8 @@ _LOG = logging.getLogger(__name__)
 MESSAGE_LIMIT = 64_000
 #: A person at full speed makes about four messages an image; resending makes a few a second.
 MESSAGES_A_SECOND, BURST = 50.0, 200.0
+#: A page that goes on sending nonsense shall not fill the disk with what is said about it.
+REFUSALS_LOGGED = 100
 
 
 def static_text(*names: str) -> str:
@@ -70,6 +72,7 @@ class Transport(anywidget.AnyWidget):
         super().__init__(**{"fills_page": served_by.startswith("voila"), **traits})
         self._limit = MessageLimit()
         self._turned_away = 0
+        self._refused = 0
         self.on_msg(self._on_message)
 
     def receive(self, message: object) -> Iterable[tuple[dict, bytes | None]]:
@@ -87,4 +90,12 @@ class Transport(anywidget.AnyWidget):
                 _LOG.warning("messages from the browser are too large or too many; they are not acted on")
             return
         for answer, buffer in self.receive(content):
+            if answer.get("kind") == "refused":
+                self._note_refusal(str(answer.get("why")))
             self.send(answer, buffers=None if buffer is None else [buffer])
+
+    def _note_refusal(self, why: str) -> None:
+        """A page of ours sends nothing that is refused; whoever looks into the log should know of another."""
+        self._refused += 1
+        if self._refused <= REFUSALS_LOGGED:
+            _LOG.warning("a message from the browser is refused: %s", why)

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 import uuid
+from ast import literal_eval
 from pathlib import Path
 from queue import Empty
 
@@ -74,10 +75,23 @@ class Kernel:
                 return published
 
     def value(self, expression):
-        """Return what an expression of plain Python values is in the kernel."""
-        printed = self.run(f"print(repr({expression}))")
-        text = "".join(each["content"]["text"] for each in printed if each["content"].get("name") == "stdout")
-        return eval(text)  # repr of plain values, from our own kernel
+        """Return what an expression of plain Python values is in the kernel.
+
+        It is read from the reply and not from what is published: behind a flood ZMQ drops the latter.
+        """
+        client = self._client
+        request = client.execute("", silent=True, user_expressions={"value": f"repr({expression})"})
+        until = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                reply = client.get_shell_msg(timeout=max(until - time.monotonic(), 0.001))
+            except Empty:
+                raise AssertionError(f"the kernel does not say what {expression} is") from None
+            if reply["parent_header"].get("msg_id") == request:
+                break
+        value = reply["content"]["user_expressions"]["value"]
+        assert value["status"] == "ok", "\n".join(value.get("traceback", []))
+        return literal_eval(literal_eval(value["data"]["text/plain"]))
 
     def show(self, study, rater="alice"):
         """Show the labeller as the notebook does; return the id of its channel."""

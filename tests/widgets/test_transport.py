@@ -1,6 +1,6 @@
 import pytest
 
-from qcbench.widgets.transport import BURST, MESSAGE_LIMIT, MessageLimit, Transport, static_text
+from qcbench.widgets.transport import BURST, MESSAGE_LIMIT, REFUSALS_LOGGED, MessageLimit, Transport, static_text
 
 
 class Clock:
@@ -63,3 +63,15 @@ def test_the_page_s_code_imports_nothing_and_writes_no_markup():
     for forbidden in ("import ", "innerHTML", "insertAdjacentHTML", "document.write", "http:", "https:", "eval("):
         lines = [line for line in code.splitlines() if not line.strip().startswith(("//", "/*", "*"))]
         assert not any(forbidden in line.split("//")[0] for line in lines), forbidden
+
+
+def test_refusals_are_in_the_log_and_a_page_that_goes_on_does_not_fill_it(monkeypatch, caplog):
+    class Refusing(Echo):
+        def receive(self, message):
+            return [({"kind": "refused", "why": "a position is a whole number"}, None)]
+
+    widget = Refusing()
+    monkeypatch.setattr(Refusing, "send", lambda self, content, buffers=None: None)
+    for _ in range(REFUSALS_LOGGED + 20):
+        widget._on_message(None, {"kind": "goto"}, [])
+    assert caplog.messages == ["a message from the browser is refused: a position is a whole number"] * REFUSALS_LOGGED
