@@ -3,7 +3,7 @@
 Each runs in its own process. The peers: plain PyTorch that reads .nii.gz with nibabel each epoch, and the same that
 reads float32 .pt tensors, as ClinicaDL stores them. Same network, batch, optimiser and validation; float32 throughout.
 ClinicaDL also evaluates its training set after each epoch: that is a row of its own. The machine is shared, so seconds
-are those of the processor.
+are those of the processor; each way has one thread, for threads that wait for each other count as busy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 #: Enough that starting up and the first steps, which choose how to compute, weigh little, as they do in real fittings.
-N_FIT, N_VALIDATION, EPOCHS, BATCH = 48, 8, 3, 4
+N_FIT, N_VALIDATION, EPOCHS, BATCH = 96, 16, 2, 4
 SHAPE = (85, 104, 90)
 
 
@@ -68,7 +68,9 @@ def _write_volumes(folder: Path) -> None:
 
 def _in_a_process(way: str, architecture: str, folder: Path) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.training", way, architecture, str(folder)]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=one_thread)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _ours(architecture: str, folder: Path) -> None:
@@ -139,7 +141,7 @@ def _main(way: str, architecture: str, folder: Path) -> None:
 
     import qcbench.learn.fitting  # noqa: F401 (loading it is not what is timed)
 
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
+    torch.set_num_threads(1)
     waited_s, original = 0.0, dataloader._BaseDataLoaderIter.__next__
 
     def timed(self):

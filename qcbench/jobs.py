@@ -41,6 +41,8 @@ _STOP_S = 20.0
 _LAST_WORDS_TRIES = 30
 _TAIL_BYTES = 20_000
 _WATCHED = "watcher"
+#: Tells the work, and what it starts on other nodes, whose it is.
+_JOB_VARIABLE = "QCBENCH_JOB"
 #: Leaves the watcher to the machine: it is no child of the kernel, and so neither ends with it nor has to be reaped.
 _LEAVE = "import os, sys\nif os.fork() == 0:\n    os.setsid()\n    os.execv(sys.argv[1], sys.argv[1:])\n"
 
@@ -175,6 +177,11 @@ class Job:
             return True
 
 
+def of_this_process() -> str | None:
+    """Return the id of the job that this process works for; None where it is nobody's."""
+    return os.environ.get(_JOB_VARIABLE)
+
+
 def jobs(study: Study | str | Path) -> list[Job]:
     """Return the jobs of a study, the latest first; also those that another kernel started."""
     folders = sorted((Study.of(study).folder / "jobs").glob("*/job.json"), reverse=True)
@@ -194,7 +201,13 @@ def _watch(job: Job) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with (folder / "log.txt").open("wb") as log, (folder / "summary.json").open("wb") as summary:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=summary, stderr=log, cwd=folder, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=summary,
+            stderr=log,
+            cwd=folder,
+            start_new_session=True,
+            env={**os.environ, _JOB_VARIABLE: job.job_id},
         )
         known = {
             "state": "running",

@@ -327,11 +327,12 @@ METRICS = TableSchema(
 
 LEARNING_CURVE = TableSchema(
     name="learning_curve",
-    key=("task", "architecture", "training_preset", "spacing_mm", "seed", "n_asked", "fold"),
+    key=("task", "architecture", "training_preset", "epochs", "spacing_mm", "seed", "n_asked", "fold"),
     columns=(
         _text("task", required=True),
         _text("architecture", required=True),
         _text("training_preset", required=True),
+        _whole("epochs", "as asked for; null for those of the preset, and for trees"),
         _whole("spacing_mm", required=True),
         _whole("seed", "of the order of participants and of the weights", required=True),
         _whole("n_asked", "images that were asked for; whole participants come closest to it", required=True),

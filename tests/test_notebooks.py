@@ -11,6 +11,7 @@ from qcbench import demo_dicom, store
 from qcbench.prepare import marking
 from qcbench.prepare.attributes import read_list
 from qcbench.study import Study
+from qcbench.widgets.job_monitor import JobMonitor
 from tests.iqm.test_stage import catalogue, volumes
 from tests.learn.conftest import make_study
 
@@ -119,6 +120,14 @@ def test_training_runs_beside_the_notebook_and_is_watched(modelled):
     assert "JobMonitor" in last_output(run["04_train"], "qc.JobMonitor(study)")
     (config,) = study.runs.glob("sr-lean3d-*/config.json")
     assert len(list(config.parent.glob("fold-*/weights.safetensors"))) == 2
+    (curves,) = [told["curves"] for told in watched(study) if told["verb"] == "train"]
+    assert {curve["fold"] for curve in curves} == {path.parent.name for path in config.parent.glob("fold-*/fold.json")}
+
+
+def watched(study):
+    """What the monitor's page is told of each job."""
+    [(state, _)] = JobMonitor(study).receive({"kind": "hello"})
+    return state["jobs"]
 
 
 def test_the_learning_curve_grows_to_all_labels(modelled):

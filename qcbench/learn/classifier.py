@@ -112,12 +112,21 @@ class Classifier(pl.LightningModule):
     def configure_optimizers(self) -> object:
         """Return the optimiser, and the schedule where there is one, in the state of the checkpoint if there is one."""
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[self.options.optimiser]
-        optimiser = kind(self.parameters(), lr=self.options.learning_rate, weight_decay=self.options.weight_decay)
+        # One pass over weights, gradients and moments instead of ten. Lightning clips no gradients of a fused optimiser
+        # in half precision.
+        is_fused = self.device.type == "cpu" and self.trainer.precision == "32-true"
+        optimiser = kind(
+            self.parameters(),
+            lr=self.options.learning_rate,
+            weight_decay=self.options.weight_decay,
+            fused=is_fused or None,
+        )
         schedule = None
         if self.options.schedule == "cosine":
             schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._share_of_rate)
         if self._optimiser_state is not None:
             optimiser.load_state_dict(self._optimiser_state)
+            _lay_out_as_weights(optimiser)
         if schedule is None:
             return optimiser
         if self._schedule_state is not None:
@@ -199,3 +208,15 @@ class Classifier(pl.LightningModule):
         return (
             f"the steps were too long ({seen}). Lower the learning rate, now {rate:g}, for instance to {rate / 10:g}."
         )
+
+
+def _lay_out_as_weights(optimiser: torch.optim.Optimizer) -> None:
+    """Give what the optimiser remembers of each weight the memory format of the weight.
+
+    A checkpoint holds it in the plain order, and a fused optimiser takes the n-th number in memory for that of the
+    n-th weight there.
+    """
+    for weight, remembered in optimiser.state.items():
+        for name, value in remembered.items():
+            if value.shape == weight.shape:
+                remembered[name] = torch.empty_like(weight).copy_(value)

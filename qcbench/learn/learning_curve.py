@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from qcbench import parallel, store
+from qcbench import parallel, schema, store
 from qcbench.errors import UsageError
 from qcbench.learn import infer, objectives, runs, scores, tabular, variants
 from qcbench.learn.runs import Run
@@ -61,6 +61,7 @@ def learning_curve(
     truth = scores.truth_of(study)
     summary = Summary(stage="learning-curve")
     about = {"architecture": architecture, "training_preset": preset, "spacing_mm": spacing, "seed": seed}
+    about["epochs"] = None if architecture == tabular.ARCHITECTURE else epochs
     options = {"preset": preset, "spacing": spacing, "epochs": epochs}
     options |= {"device": device, "workers": workers}
     subsets = [(name, *subset) for name in names for subset in _subsets(truth, name, sizes, seed)]
@@ -188,7 +189,7 @@ def _fold_rows(variant: Variant, run: Run, truth: Truth, members: Mapping[str, i
 
 def _keep(study: Study, rows: Sequence[Row], summary: Summary) -> None:
     """Write the rows of one size, so that a call that is stopped has shown what it found."""
-    names = ("task", "architecture", "training_preset", "spacing_mm", "seed", "n_asked", "fold")
+    names = schema.LEARNING_CURVE.key
     old = {tuple(row[name] for name in names): row for row in store.rows(study, "learning_curve")}
     same = sum(old.get(tuple(row[name] for name in names)) == dict(row) for row in rows)
     summary.unchanged += same

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from qcbench import durable, store
+from qcbench import durable, jobs, store
 from qcbench.learn.datasets import open_cache
 from qcbench.learn.objectives import Label, labels_of
 from qcbench.learn.tasks import covered_tasks
@@ -111,12 +111,17 @@ class Run:
             durable.write_text(self.folder / "skipped.json", json.dumps(document, indent=1) + "\n")
 
     def save_curves(self, fold: int, name: str, curves: Sequence[Row]) -> None:
-        """Write one row per epoch as CSV, so that a job can be watched."""
+        """Write one row per epoch as CSV, and beside it the job that they are of, so that it can be watched."""
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, fieldnames=list(curves[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(curves)
         durable.write_text(self.fold_folder(fold) / name, buffer.getvalue())
+        whose = self.fold_folder(fold) / "job.txt"
+        if job_id := jobs.of_this_process():
+            durable.write_text(whose, job_id)
+        else:
+            whose.unlink(missing_ok=True)
 
     def save_fold(self, fold: int, state: dict[str, Tensor], facts: Row) -> None:
         """Write a fold's weights, then fold.json with the facts: from then on the fold is whole."""

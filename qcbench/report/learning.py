@@ -11,18 +11,18 @@ def by_size(curve: pd.DataFrame) -> pd.DataFrame:
     """Return the defined rows of the table `learning_curve`, with the balanced accuracy (0 to 1) as `value`.
 
     Whole participants make a size, so the folds of one size differ by a few images: `n_images` is their mean. Where an
-    architecture was fitted in several ways (preset, spacing, seed) its name says which.
+    architecture was fitted in several ways (preset, epochs, spacing, seed) its name says which.
     """
     defined = curve[curve["balanced_accuracy"].notna() & curve["n_images"].notna()]
-    ways = ["training_preset", "spacing_mm", "seed"]
+    ways = ["training_preset", "epochs", "spacing_mm", "seed"]
     n_ways = defined[["architecture", *ways]].drop_duplicates()["architecture"].value_counts()
     names = [
         row.architecture
         if n_ways[row.architecture] == 1
-        else f"{row.architecture} ({row.training_preset}, {row.spacing_mm} mm, seed {row.seed})"
+        else f"{row.architecture} ({_preset(row)}, {row.spacing_mm} mm, seed {row.seed})"
         for row in defined.itertuples()
     ]
-    sizes = defined.groupby(["task", "architecture", *ways, "n_asked"])["n_images"].transform("mean")
+    sizes = defined.groupby(["task", "architecture", *ways, "n_asked"], dropna=False)["n_images"].transform("mean")
     rows = defined.assign(
         value=defined["balanced_accuracy"].astype("float64"),
         architecture=names,
@@ -59,6 +59,10 @@ def curve_table(curve: pd.DataFrame) -> pd.DataFrame:
     columns = ["Task", "Architecture", "Images", "Participants", "Folds", "BA, %", "sd", "gain"]
     frame = pd.DataFrame(found, columns=columns)
     return frame.astype({"BA, %": "float64", "sd": "float64", "gain": "float64", "Participants": "Int64"})
+
+
+def _preset(row: tuple) -> str:
+    return row.training_preset if pd.isna(row.epochs) else f"{row.training_preset}, {row.epochs} epochs"
 
 
 def annotators(metrics: pd.DataFrame) -> pd.Series:

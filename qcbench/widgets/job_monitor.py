@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import math
 from collections.abc import Iterable
-from datetime import datetime
 from pathlib import Path
 
 from qcbench.errors import QcbenchError
@@ -70,19 +69,19 @@ class JobMonitor(Transport):
             "heartbeat_at": known.get("heartbeat_at"),
             "facts": _facts(known.get("summary")),
             "log": job.log().replace("\r", "\n").splitlines()[-_LOG_LINES:],
-            "curves": self._curves(job.asked["asked_at"], known.get("heartbeat_at")) if is_training else [],
+            "curves": self._curves(job.job_id) if is_training else [],
         }
 
-    def _curves(self, asked_at: str, heartbeat_at: str | None) -> list[dict]:
-        """Return the epochs of each fold that was fitted while the job ran."""
-        begin = datetime.fromisoformat(asked_at).timestamp()
-        end = datetime.fromisoformat(heartbeat_at).timestamp() + 10 if heartbeat_at else math.inf
+    def _curves(self, job_id: str) -> list[dict]:
+        """Return the epochs of each fold that the job fits or has fitted."""
         found = []
         for path in sorted(self._study.runs.glob("*/fold-*/curves.csv")):
-            if begin <= path.stat().st_mtime <= end:
-                with path.open(newline="", encoding="utf-8") as file:
-                    rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-                found.append({"run": path.parents[1].name, "fold": path.parent.name, "epochs": rows})
+            # A file that is just being replaced, or that somebody damaged, shall not hide all other jobs.
+            with contextlib.suppress(OSError, ValueError):
+                if (path.parent / "job.txt").read_text(encoding="utf-8") == job_id:
+                    with path.open(newline="", encoding="utf-8") as file:
+                        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+                    found.append({"run": path.parents[1].name, "fold": path.parent.name, "epochs": rows})
         return found
 
 

@@ -24,14 +24,15 @@ def write_job(study, job_id, verb, state, *, log="", options=(), **more):
     return folder
 
 
-def write_curves(study, fold, n_epochs):
-    folder = study.runs / "tier3-conv5_fc3-better-4mm-s0-abcd" / f"fold-{fold}"
+def write_curves(study, fold, n_epochs, *, job_id, run_id="tier3-conv5_fc3-better-4mm-s0-abcd"):
+    folder = study.runs / run_id / f"fold-{fold}"
     folder.mkdir(parents=True)
     lines = ["epoch,train_loss,validation_loss,validation_balanced_accuracy"]
     for epoch in range(n_epochs):
         loss = 0.3 + 0.5 * math.exp(-epoch / 8) + 0.02 * math.sin(epoch + fold)
         lines.append(f"{epoch},{loss},{loss + 0.05 * fold},{0.9 - 0.4 * math.exp(-epoch / 6) - 0.01 * fold}")
     (folder / "curves.csv").write_text("\n".join(lines) + "\n")
+    (folder / "job.txt").write_text(job_id)
 
 
 class Kernel:
@@ -53,7 +54,7 @@ def study(tmp_path):
         made, "20260103-1-train", "train", "running", log="epochs 24/100\n", options=["--task", "tier3"], **running
     )
     for fold, n_epochs in enumerate((20, 20, 14)):
-        write_curves(made, fold, n_epochs)
+        write_curves(made, fold, n_epochs, job_id="20260103-1-train")
     return made
 
 
@@ -76,6 +77,23 @@ def until_exists(page, path):
             return
         page.wait_for_timeout(100)
     raise AssertionError(f"{path} never came")
+
+
+def test_of_two_trainings_at_once_each_shows_its_own_curves_and_a_damaged_file_hides_none(study):
+    write_job(study, "20260103-2-train", "train", "running")
+    write_curves(study, 0, 5, job_id="20260103-2-train", run_id="sr-lean3d-better-4mm-s0-abcd")
+    write_curves(study, 1, 5, job_id="20260103-2-train", run_id="sr-lean3d-better-4mm-s0-abcd")
+    (study.runs / "sr-lean3d-better-4mm-s0-abcd" / "fold-1" / "curves.csv").write_text("epoch,loss\n1,\x00")
+    [(state, _)] = JobMonitor(study).receive({"kind": "hello"})
+    shown = {
+        job["job"]: [(curve["run"][:2], curve["fold"], len(curve["epochs"])) for curve in job["curves"]]
+        for job in state["jobs"]
+        if job["verb"] == "train"
+    }
+    assert shown == {
+        "20260103-1-train": [("ti", "fold-0", 20), ("ti", "fold-1", 20), ("ti", "fold-2", 14)],
+        "20260103-2-train": [("sr", "fold-0", 5)],
+    }
 
 
 def test_a_failure_says_why_and_what_is_done_says_how_much(bench, study):  # noqa: F811

@@ -58,6 +58,9 @@ def test_a_network_goes_on_where_it_was_stopped(labelled_copy):
     assert weights.stat().st_mtime_ns == before
     assert all(row["run_id"] == weights.parents[1].name for row in rows)
     assert not any(row["simulated"] for row in rows)
+    learning_curve(labelled_copy, **{**options, "epochs": 2}, sizes=[20], folds=0)
+    kept = [(row["epochs"], row["fold"]) for row in store.rows(labelled_copy, "learning_curve")]
+    assert sorted(kept) == [(1, 0), (1, 1), (2, 0)]
 
 
 def test_a_subset_without_a_class_has_rows_with_the_reason(labelled_copy):

@@ -6,7 +6,7 @@ from qcbench.report.inputs import read_tables
 
 CURVE = pd.DataFrame(
     [
-        ("sr", "conv5_fc3", "fast", 2, 0, asked, n_images, 70, fold, value, False)
+        ("sr", "conv5_fc3", "fast", None, 2, 0, asked, n_images, 70, fold, value, False)
         for asked, n_images, fold, value in (
             (100, 99, 0, 0.70),
             (100, 101, 1, 0.80),
@@ -18,6 +18,7 @@ CURVE = pd.DataFrame(
         "task",
         "architecture",
         "training_preset",
+        "epochs",
         "spacing_mm",
         "seed",
         "n_asked",

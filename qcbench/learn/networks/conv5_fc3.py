@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
-import torch.nn.functional as F  # noqa: N812 (the name everyone knows it by)
 from torch import Tensor, nn
+
+from qcbench.learn.networks.batch_norm import BatchNorm3d
+from qcbench.learn.networks.pooled_blocks import max_pool, may_be_one_step, one_step
 
 #: Voxels of a preprocessed volume at 1 mm.
 FULL_SHAPE = (169, 208, 179)
@@ -21,9 +23,7 @@ class PadMaxPool3d(nn.Module):
 
     def forward(self, volumes: Tensor) -> Tensor:
         """Return (n, channels, ceil(x / 2), ceil(y / 2), ceil(z / 2))."""
-        # With padding 1 on both sides the windows of an odd axis begin before its first plane and end with its last, so
-        # that the pooling itself pads, without a copy.
-        return F.max_pool3d(volumes, kernel_size=2, padding=tuple(size % 2 for size in volumes.shape[2:]))
+        return max_pool(volumes)
 
 
 class Conv5FC3(nn.Module):
@@ -40,7 +40,7 @@ class Conv5FC3(nn.Module):
         for channels in _CHANNELS:
             blocks += [
                 nn.Conv3d(channels_in, channels, kernel_size=3, padding=1),
-                nn.BatchNorm3d(channels),
+                BatchNorm3d(channels),
                 nn.ReLU(),
                 PadMaxPool3d(),
             ]
@@ -59,4 +59,10 @@ class Conv5FC3(nn.Module):
 
     def forward(self, volumes: Tensor) -> Tensor:
         """Return logits (n, outputs) of volumes (n, 1, x, y, z) in [0, 1]."""
-        return self.classifier(self.convolutions(volumes))
+        layers = iter(self.convolutions)
+        for convolution, norm, relu, pool in zip(layers, layers, layers, layers, strict=True):
+            if may_be_one_step(convolution, norm, volumes):
+                volumes = one_step(convolution, norm, volumes)
+            else:
+                volumes = pool(relu(norm(convolution(volumes))))
+        return self.classifier(volumes)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from qcbench.errors import UsageError
+from qcbench.learn.networks.batch_norm import BatchNorm3d
 
 _HEAD_POOL = (2, 3, 2)
 
@@ -117,7 +118,7 @@ class InceptionModule(nn.Module):
 
 
 def _convolution(channels_in: int, channels: int, **options: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv3d(channels_in, channels, **options), nn.BatchNorm3d(channels), nn.ReLU())
+    return nn.Sequential(nn.Conv3d(channels_in, channels, **options), BatchNorm3d(channels), nn.ReLU())
 
 
 def _auxiliary_head(channels: int, outputs: int) -> nn.Sequential:

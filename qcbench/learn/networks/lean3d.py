@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from qcbench.learn.networks.batch_norm import BatchNorm3d
+
 _CHANNELS = (8, 16, 32, 64, 128)
 
 
@@ -23,7 +25,7 @@ class Lean3D(nn.Module):
     def __init__(self, shape: tuple[int, int, int], outputs: int = 2) -> None:
         super().__init__()
         stem, *others = _CHANNELS
-        stages = [nn.Conv3d(1, stem, kernel_size=3, stride=2, padding=1, bias=False), nn.BatchNorm3d(stem), nn.ReLU()]
+        stages = [nn.Conv3d(1, stem, kernel_size=3, stride=2, padding=1, bias=False), BatchNorm3d(stem), nn.ReLU()]
         channels_in = stem
         for channels in others:
             stages.append(_Stage(channels_in, channels))
@@ -43,10 +45,10 @@ class _Stage(nn.Module):
         super().__init__()
         self.convolutions = nn.Sequential(
             nn.Conv3d(channels_in, channels, kernel_size=3, stride=2, padding=1, bias=False),
-            nn.BatchNorm3d(channels),
+            BatchNorm3d(channels),
             nn.ReLU(),
             nn.Conv3d(channels, channels, kernel_size=3, padding=1, bias=False),
-            nn.BatchNorm3d(channels),
+            BatchNorm3d(channels),
         )
         self.shortcut = nn.Conv3d(channels_in, channels, kernel_size=1, stride=2, bias=False)
         self.activation = nn.ReLU()

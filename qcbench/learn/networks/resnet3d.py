@@ -11,6 +11,7 @@ import math
 from torch import Tensor, nn
 
 from qcbench.errors import UsageError
+from qcbench.learn.networks.batch_norm import BatchNorm3d
 
 _CHANNELS = (8, 16, 32, 64, 128)
 
@@ -58,10 +59,10 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.convolutions = nn.Sequential(
             nn.Conv3d(channels_in, channels, kernel_size=3, padding=1, bias=False),
-            nn.BatchNorm3d(channels),
+            BatchNorm3d(channels),
             nn.ELU(),
             nn.Conv3d(channels, channels, kernel_size=3, padding=1, bias=False),
-            nn.BatchNorm3d(channels),
+            BatchNorm3d(channels),
         )
         self.shortcut = nn.Conv3d(channels_in, channels, kernel_size=1, bias=False)
         self.activation = nn.ELU()

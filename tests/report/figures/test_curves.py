@@ -3,7 +3,7 @@ import pytest
 
 from qcbench.report import figures, learning
 
-WAY = {"training_preset": "fast", "spacing_mm": 2, "seed": 0, "simulated": False, "n_participants": 90}
+WAY = {"training_preset": "fast", "epochs": None, "spacing_mm": 2, "seed": 0, "simulated": False, "n_participants": 90}
 
 
 def rows(*values, architecture="conv5_fc3", task="sr", **changed):
@@ -42,6 +42,9 @@ def test_sizes_without_room_for_their_label_have_none():
 
 
 def test_one_architecture_fitted_in_two_ways_is_two_lines():
-    curve = pd.DataFrame([*rows((100, [0.8])), *rows((100, [0.7]), spacing_mm=1)])
-    names = set(learning.by_size(curve)["architecture"])
-    assert names == {"conv5_fc3 (fast, 2 mm, seed 0)", "conv5_fc3 (fast, 1 mm, seed 0)"}
+    curve = pd.DataFrame([*rows((100, [0.8])), *rows((100, [0.7]), spacing_mm=1, epochs=20)])
+    found = learning.by_size(curve.astype({"epochs": "Int64"}))
+    assert dict(zip(found["architecture"], found["value"], strict=True)) == {
+        "conv5_fc3 (fast, 2 mm, seed 0)": 0.8,
+        "conv5_fc3 (fast, 20 epochs, 1 mm, seed 0)": 0.7,
+    }
