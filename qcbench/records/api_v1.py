@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated
+from urllib.parse import urlencode
 
 import orjson
 import sqlalchemy as sa
@@ -17,7 +19,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from qcbench.iqm_keys import MODALITIES
 from qcbench.records import checks, intake, linked, queries, ratings, schema
 from qcbench.records.gate import Refusal
-from qcbench.records.payloads import RatingV1, record_model
+from qcbench.records.payloads import RatingV1, record_form
 from qcbench.records.requests import (
     OBJECT,
     MayRate,
@@ -95,12 +97,13 @@ def _get_records(modality: str) -> Route:
             if is_numbered and not order:
                 # Rows before a page need not be read to be skipped.
                 conditions, skipped = [table.c.sequence > skipped], 0
-            found = sa.select(table.c.sequence).where(*conditions).order_by(*order, table.c.sequence.asc())
-            sequences = list(connection.execute(found.limit(max_results).offset(skipped)).scalars())
-            payloads = sa.select(table.c.sequence, raw.c.record_id, raw.c.payload, raw.c.received_at)
-            rows = connection.execute(payloads.join_from(table, raw).where(table.c.sequence.in_(sequences))).all()
-        by_sequence = {row.sequence: row for row in rows}
-        items = [_item(modality, *by_sequence[sequence][1:]) for sequence in sequences]
+            order.append(table.c.sequence.asc())
+            found = sa.select(table.c.sequence).where(*conditions).order_by(*order).limit(max_results).offset(skipped)
+            # Apart from the rest, so that the payloads of other pages are neither sorted nor read to be skipped.
+            of_page = table.c.sequence.in_(found.correlate(None))
+            wanted = sa.select(raw.c.record_id, raw.c.payload, raw.c.received_at).join_from(table, raw)
+            rows = connection.execute(wanted.where(of_page).order_by(*order)).all()
+        items = [_item(modality, *row) for row in rows]
         return as_json(_listed(request, modality, items, page, max_results, total))
 
     return get
@@ -122,7 +125,7 @@ def _get_record(modality: str) -> Route:
 
 
 for _modality in MODALITIES:
-    _form = record_model(_modality)
+    _form = record_form(_modality)
     router.add_api_route(
         f"/{_modality}",
         _post_record(_modality),
@@ -239,17 +242,17 @@ def _rating(row: sa.RowMapping) -> dict:
 
 def _listed(request: Request, resource: str, items: list, page: int, max_results: int, total: int) -> dict:
     last = max(1, -(-total // max_results))
-    links = {"self": _link(request, resource, page)}
+    asked = [(name, value) for name, value in request.query_params.multi_items() if name != "page"]
+
+    def link(number: int) -> dict:
+        return {"title": resource, "href": f"{resource}?{urlencode([*asked, ('page', number)])}"}
+
+    links = {"self": link(page)}
     if page < last:
-        links |= {"next": _link(request, resource, page + 1), "last": _link(request, resource, last)}
+        links |= {"next": link(page + 1), "last": link(last)}
     if page > 1:
-        links["prev"] = _link(request, resource, page - 1)
+        links["prev"] = link(page - 1)
     return {"_items": items, "_meta": {"page": page, "max_results": max_results, "total": total}, "_links": links}
-
-
-def _link(request: Request, resource: str, page: int) -> dict:
-    query = str(request.url.include_query_params(page=page).query)
-    return {"title": resource, "href": f"{resource}?{query}"}
 
 
 def _self(resource: str, item_id: str) -> dict:
@@ -260,5 +263,7 @@ def _etag(payload: str) -> str:
     return hashlib.sha256(payload.encode()).hexdigest()[:40]
 
 
+# What came in one request came at one time.
+@lru_cache(256)
 def _http_date(at: str) -> str:
     return datetime.fromisoformat(at).strftime("%a, %d %b %Y %H:%M:%S GMT")

@@ -19,6 +19,9 @@ from qcbench.records.decisions import decision_id
 #: What stands before the first entry.
 _ORIGIN = "0" * 64
 _AT_A_TIME = 2_000
+# Made once: each request that stores asks for one and adds one.
+_LAST = sa.select(schema.AUDIT.c.sequence, schema.AUDIT.c.sha256).order_by(schema.AUDIT.c.sequence.desc()).limit(1)
+_ADD = schema.AUDIT.insert()
 
 
 def append(connection: sa.Connection, *, client: str, action: str, detail: dict) -> None:
@@ -30,14 +33,12 @@ def append(connection: sa.Connection, *, client: str, action: str, detail: dict)
         "detail": orjson.dumps(detail, option=orjson.OPT_SORT_KEYS).decode(),
         "previous_sha256": head(connection)["sha256"] or _ORIGIN,
     }
-    connection.execute(schema.AUDIT.insert(), entry | {"sha256": _seal(entry)})
+    connection.execute(_ADD, entry | {"sha256": _seal(entry)})
 
 
 def head(connection: sa.Connection) -> dict:
     """Return the last entry: its number `sequence` and its hash `sha256`, None and None before the first."""
-    audit = schema.AUDIT
-    last = sa.select(audit.c.sequence, audit.c.sha256).order_by(audit.c.sequence.desc()).limit(1)
-    row = connection.execute(last).first()
+    row = connection.execute(_LAST).first()
     return {"sequence": row and row.sequence, "sha256": row and row.sha256}
 
 

@@ -17,7 +17,7 @@ import orjson
 from qcbench.iqm_keys import MODALITIES, keys_of
 from qcbench.records import metadata
 from qcbench.records.identity import KEYED, LEFT_OUT, Pseudonyms, without_email
-from qcbench.records.payloads import RefusedError, record_model, validated
+from qcbench.records.payloads import RefusedError, record_form, validated
 from qcbench.records.ranges import LARGEST, MHZ_PER_TESLA, PLAUSIBLE_OF, Range, in_another_unit
 
 #: Every reason for a flag, and what it means.
@@ -73,16 +73,12 @@ def check(modality: str, payload: object, pseudonyms: Pseudonyms) -> Accepted:
     if not isinstance(payload, dict):
         raise RefusedError({"payload": "a JSON object is expected"})
     payload = _with_entities(payload, modality)
-    model = validated(record_model(modality), payload)
-    values = model.__dict__
-    given = model.model_fields_set
-    if len(given) == len(values):
-        metrics = values.copy()
-        del metrics["bids_meta"], metrics["provenance"]
-    else:
-        metrics = {name: values[name] for name in _names(modality) if name in given}
-    meta = {name: value for name, value in values["bids_meta"].__dict__.items() if value is not None}
-    provenance = values["provenance"].model_dump(exclude_none=True, exclude={"email"})
+    metrics = validated(record_form(modality), payload)
+    meta, provenance = _without_none(metrics.pop("bids_meta")), _without_none(metrics.pop("provenance"))
+    provenance.pop("email", None)
+    for name in ("settings", "warnings"):
+        if name in provenance:
+            provenance[name] = _without_none(provenance[name])
     for name in ("md5sum", "voxels_sha256"):
         if name in provenance:
             provenance[name] = provenance[name].lower()
@@ -92,8 +88,8 @@ def check(modality: str, payload: object, pseudonyms: Pseudonyms) -> Accepted:
     meta = _anonymous(meta, pseudonyms)
     flags = list(_flags(modality, metrics, meta))
     extras = {}
-    if unknown := payload.keys() - _known(modality):
-        names = sorted(name for name in unknown if _NAME.fullmatch(name))
+    if not payload.keys() <= _known(modality):
+        names = sorted(name for name in payload.keys() - _known(modality) if _NAME.fullmatch(name))
         flags.append(Flag("unknown-field", "payload", ", ".join(names[:8]) or None))
         extras = {name: payload[name] for name in names[:_EXTRAS_KEPT] if _is_extra(name, payload[name])}
     kept = {**metrics, **extras, "bids_meta": meta, "provenance": provenance}
@@ -114,6 +110,10 @@ def typed_row(modality: str, payload: str) -> dict:
     kept = orjson.loads(payload)
     metrics = {name: kept[name] for name in _names(modality) if name in kept}
     return _row(modality, metrics, kept["bids_meta"], kept["provenance"])
+
+
+def _without_none(given: dict) -> dict:
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _with_entities(payload: dict, modality: str) -> dict:

@@ -56,8 +56,9 @@ class Database:
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._writer = threading.Lock()
-        # The values of a statement are what clients sent: no error repeats them.
-        shared = {"pool_size": 5, "max_overflow": 20, "pool_timeout": _LOCK_S, "hide_parameters": True}
+        # The values of a statement are what clients sent: no error repeats them. More connections are kept than the
+        # API has threads: a new one must be prepared or let in, and has nothing in its cache.
+        shared = {"pool_size": 10, "max_overflow": 20, "pool_timeout": _LOCK_S, "hide_parameters": True}
         if self.is_sqlite:
             self._engine = sa.create_engine(self.url, **shared)
             sa.event.listen(self._engine, "connect", _prepare_sqlite)

@@ -17,6 +17,11 @@ from qcbench.records.ratings import Rated, said_again, say_the_same
 from qcbench.records.tokens import Client
 
 _AT_A_TIME = 500
+#: A file that is there stays as it is, save where its voxels were not known and now are.
+_VOXELS_BECOME_KNOWN = (
+    " ON CONFLICT (file_md5) DO UPDATE SET voxels_sha256 = excluded.voxels_sha256, image_id = excluded.image_id"
+    " WHERE image_file.voxels_sha256 IS NULL AND excluded.voxels_sha256 IS NOT NULL"
+)
 
 
 class NotYoursError(UsageError):
@@ -90,26 +95,32 @@ def add_posted(connection: sa.Connection, client: Client, rated: Rated) -> Rated
     return rated
 
 
-def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict]) -> None:
+def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict], *, ending: str = "") -> None:
     """Hand rows to the driver as they are: with a hundred columns SQLAlchemy takes longer for them than the disk."""
-    statement, names = _statement(table, connection.dialect.name)
-    connection.exec_driver_sql(statement, list(map(operator.itemgetter(*names), rows)))
+    statement, names = _statement(table, _mark(connection))
+    connection.exec_driver_sql(statement + ending, list(map(operator.itemgetter(*names), rows)))
 
 
+# The names in both statements are those of our own tables.
 @cache
-def _statement(table: sa.Table, dialect: str) -> tuple[str, tuple[str, ...]]:
+def _statement(table: sa.Table, mark: str) -> tuple[str, tuple[str, ...]]:
     names = tuple(str(column.name) for column in table.c if column.name != "sequence")
     quoted = ", ".join(f'"{name}"' for name in names)
-    marks = ", ".join(["?" if dialect == "sqlite" else "%s"] * len(names))
-    # The names are those of our own tables.
+    marks = ", ".join([mark] * len(names))
     return f'INSERT INTO "{table.name}" ({quoted}) VALUES ({marks})', names  # noqa: S608
 
 
 def _known(connection: sa.Connection, column: sa.Column, wanted: Iterable) -> set:
     found: set = set()
     for part in _parts(list(wanted)):
-        found.update(connection.execute(sa.select(column).where(column.in_(part))).scalars())
+        marks = ", ".join([_mark(connection)] * len(part))
+        statement = f'SELECT "{column.name}" FROM "{column.table.name}" WHERE "{column.name}" IN ({marks})'  # noqa: S608
+        found.update(connection.exec_driver_sql(statement, tuple(part)).scalars())
     return found
+
+
+def _mark(connection: sa.Connection) -> str:
+    return "?" if connection.dialect.name == "sqlite" else "%s"
 
 
 def _parts(whole: list) -> Iterator[list]:
@@ -143,25 +154,14 @@ def _are_one_image(connection: sa.Connection, *files: str) -> bool:
 
 def _know_images(connection: sa.Connection, new: Sequence[Accepted]) -> None:
     """Note each file; one whose voxels are known is the same image as other files with the same voxels."""
-    table = schema.IMAGE_FILE
     files: dict[str, str | None] = {}
     for each in new:
         files[each.row["file_md5"]] = each.row["voxels_sha256"] or files.get(each.row["file_md5"])
-    known: dict[str, str | None] = {}
-    for part in _parts(list(files)):
-        found = sa.select(table.c.file_md5, table.c.voxels_sha256).where(table.c.file_md5.in_(part))
-        known |= dict(connection.execute(found).all())
     rows = [
         {"file_md5": file_md5, "voxels_sha256": voxels, "image_id": voxels or file_md5}
         for file_md5, voxels in files.items()
-        if file_md5 not in known
     ]
-    if rows:
-        _insert(connection, table, rows)
-    for file_md5, voxels in files.items():
-        if voxels and file_md5 in known and known[file_md5] is None:
-            named = table.update().where(table.c.file_md5 == file_md5)
-            connection.execute(named.values(voxels_sha256=voxels, image_id=voxels))
+    _insert(connection, schema.IMAGE_FILE, rows, ending=_VOXELS_BECOME_KNOWN)
 
 
 def _add_flags(connection: sa.Connection, kind: str, items: Iterable[tuple[str, list[Flag]]]) -> None:

@@ -7,9 +7,11 @@ merely implausible is the business of `checks`.
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired, Required
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic_core import SchemaValidator
+from typing_extensions import TypedDict
 
 from qcbench.errors import QcbenchError
 from qcbench.iqm_keys import IqmKey, keys_of
@@ -39,7 +41,7 @@ ARTIFACTS = (
 #: What MRIQC's widget posts for the MD5 of an image that it does not know.
 UNSPECIFIED = "unspecified"
 _FORBID = ConfigDict(extra="forbid")
-_IGNORE = ConfigDict(extra="ignore", protected_namespaces=())
+_IGNORE = ConfigDict(extra="ignore")
 
 
 class RefusedError(QcbenchError):
@@ -78,55 +80,56 @@ def _numbers(name: str) -> Any:
     return one | Annotated[list[one], Field(max_length=256)] | None
 
 
-class Settings(BaseModel):
+# A record becomes a dictionary of what was given: an object with a hundred attributes takes half as long again.
+@with_config(_IGNORE)
+class Settings(TypedDict, total=False):
     """How MRIQC was run."""
 
-    model_config = _IGNORE
-    testing: _Truth | None = None
-    fd_thres: _number(0.0, 1000.0) | None = None
-    hmc_fsl: _Truth | None = None
+    testing: _Truth | None
+    fd_thres: _number(0.0, 1000.0) | None
+    hmc_fsl: _Truth | None
 
 
-class Warned(BaseModel):
+@with_config(_IGNORE)
+class Warned(TypedDict, total=False):
     """What MRIQC warned of."""
 
-    model_config = _IGNORE
-    small_air_mask: _Truth | None = None
-    large_rot_frame: _Truth | None = None
+    small_air_mask: _Truth | None
+    large_rot_frame: _Truth | None
 
 
-class Provenance(BaseModel):
+@with_config(_IGNORE)
+class Provenance(TypedDict, total=False):
     """Which file the metrics are of, and which program computed them."""
 
-    model_config = _IGNORE
-    md5sum: _Hex32
-    software: _text(64, 1)
-    version: _text(128, 1)
-    settings: Settings | None = None
-    warnings: Warned | None = None
-    mriqc_pred: _number(-1e6, 1e6) | None = None
-    email: _text(256) | None = None
-    voxels_sha256: _Hex64 | None = None
-    iqm_profile: _text(64) | None = None
+    md5sum: Required[_Hex32]
+    software: Required[_text(64, 1)]
+    version: Required[_text(128, 1)]
+    settings: Settings | None
+    warnings: Warned | None
+    mriqc_pred: _number(-1e6, 1e6) | None
+    email: _text(256) | None
+    voxels_sha256: _Hex64 | None
+    iqm_profile: _text(64) | None
 
 
 @cache
-def record_model(modality: str) -> type[BaseModel]:
+def record_form(modality: str) -> type[dict]:
     """Return the form of a record of a modality."""
-    required = {"modality": (Literal[modality], ...), "subject_id": (_text(256, 1), ...)}
+    required = {"modality": Required[Literal[modality]], "subject_id": Required[_text(256, 1)]}
     if modality == "bold":
-        required["TaskName"] = (_text(2048), ...)
-    meta = {name: (_numbers(name), None) for name in NUMBERS} | dict.fromkeys(TEXTS, (_Words, None)) | required
-    bids_meta = create_model(f"Metadata{modality}", __config__=_IGNORE, **meta)
+        required["TaskName"] = Required[_text(2048)]
+    meta = {name: _numbers(name) for name in NUMBERS} | dict.fromkeys(TEXTS, _Words) | required
+    bids_meta = with_config(_IGNORE)(TypedDict(f"Metadata{modality}", meta, total=False))
     metrics = {key.name: _metric(key) for key in keys_of(modality)}
-    return create_model(
-        f"Record{modality}", __config__=_IGNORE, bids_meta=(bids_meta, ...), provenance=(Provenance, ...), **metrics
-    )
+    whole = {"bids_meta": bids_meta, "provenance": Provenance, **metrics}
+    return with_config(_IGNORE)(TypedDict(f"Record{modality}", whole))
 
 
-def _metric(key: IqmKey) -> tuple:
+def _metric(key: IqmKey) -> Any:
     number = _number(key.low, key.high, whole=key.dtype == "int64")
-    return (number | None, Field(None if key.optional else ..., description=f"{key.doc} {key.unit}".strip()))
+    described = Annotated[number | None, Field(description=f"{key.doc} {key.unit}".strip())]
+    return NotRequired[described] if key.optional else described
 
 
 _Score = Annotated[
@@ -174,12 +177,17 @@ class RatingV2(BaseModel):
     key: Annotated[str, Field(strict=True, min_length=8, max_length=128)] | None = None
 
 
-def validated(model: type[BaseModel], payload: object) -> BaseModel:
+def validated(form: type, payload: object) -> Any:
     """Return a payload in its form. Raises RefusedError with what is wrong, field by field."""
     try:
-        return model.model_validate(payload)
+        return _validator(form).validate_python(payload)
     except ValidationError as error:
         raise RefusedError(_issues(error)) from None
+
+
+@cache
+def _validator(form: type) -> SchemaValidator:
+    return TypeAdapter(form).validator
 
 
 def _issues(error: ValidationError) -> dict:
@@ -196,9 +204,9 @@ def _issues(error: ValidationError) -> dict:
 
 
 @cache
-def json_schema(model: type[BaseModel]) -> dict:
+def json_schema(form: type) -> dict:
     """Return the JSON Schema of a form in one piece, as an API's description wants it."""
-    whole = model.model_json_schema()
+    whole = TypeAdapter(form).json_schema()
     parts = whole.pop("$defs", {})
 
     def inlined(node: object) -> object:

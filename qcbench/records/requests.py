@@ -7,7 +7,6 @@ from typing import Annotated
 
 import orjson
 from fastapi import Depends, Request, Response
-from pydantic import BaseModel
 
 from qcbench.records.database import Database
 from qcbench.records.gate import Refusal
@@ -19,7 +18,8 @@ from qcbench.records.tokens import Client
 def _needs(scope: str) -> object:
     """Return a dependency: the client, whose token must include `scope`."""
 
-    def client(request: Request) -> Client:
+    # Dependencies are coroutines, though they wait for nothing: FastAPI sends others through a thread, each by itself.
+    async def client(request: Request) -> Client:
         found: Client = request.state.client
         if not found.may(scope):
             raise Refusal(403, f"this needs a token of scope {scope}, yours has {found.scope}")
@@ -37,7 +37,7 @@ Admin = Annotated[Client, _needs("admin")]
 def only_parameters(*names: str) -> object:
     """Return a dependency that refuses others: a filter that is misspelled must not silently give everything."""
 
-    def check(request: Request) -> None:
+    async def check(request: Request) -> None:
         unknown = sorted(set(request.query_params) - set(names))
         if unknown:
             known = ", ".join(sorted(names))
@@ -73,9 +73,9 @@ def as_json(content: object, status: int = 200, headers: dict | None = None) -> 
     return Response(orjson.dumps(content), status, headers=headers, media_type="application/json")
 
 
-def takes(model: type[BaseModel] | dict) -> dict:
+def takes(form: type | dict) -> dict:
     """Return what describes a body to readers of the API: the form that is checked."""
-    schema = model if isinstance(model, dict) else json_schema(model)
+    schema = form if isinstance(form, dict) else json_schema(form)
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 

@@ -60,6 +60,12 @@ def test_lists_come_in_pages_with_links(api):
     assert first["_links"]["next"]["href"] == "bold?max_results=3&page=2"
     assert listed(api, max_results=3, page=3) == [6]
     assert listed(api, max_results=3, page=4) == []
+    assert listed(api, max_results=3, page=2, sort="-fd_mean") == [3, 2, 1]
+    assert listed(api, max_results=2, page=2, where="fd_mean>2", sort="-fd_mean") == [4, 3]
+    # The total goes on from what was counted before.
+    stored(api, "bold", fd_mean=7, provenance={"md5sum": md5_of(7)})
+    last = api.get("/api/v1/bold", max_results=3, page=3).json()
+    assert last["_meta"]["total"] == 8 and [item["fd_mean"] for item in last["_items"]] == [6, 7]
     assert api.get("/api/v1/bold", max_results=10_000).json()["_meta"]["max_results"] == 50
 
 

@@ -72,6 +72,11 @@ def test_files_with_the_same_voxels_are_one_image(api):
     api.post("/api/v2/records/T1w", a_record(cjv=0.7, provenance={"md5sum": md5_of(3), "voxels_sha256": HASH}))
     assert api.get("/api/v2/statistics").json()["images"] == 1
     assert {item["image_id"] for item in api.get("/api/v2/records/T1w").json()["items"]} == {HASH}
+    # What is known of a file stays: neither silence nor other voxels take it away.
+    api.post("/api/v2/records/T1w", a_record(cjv=0.6, provenance={"md5sum": md5_of(3)}))
+    api.post("/api/v2/records/T1w", a_record(cjv=0.5, provenance={"md5sum": md5_of(3), "voxels_sha256": "cd" * 32}))
+    assert len(api.get("/api/v2/records/T1w").json()["items"]) == 6
+    assert {item["image_id"] for item in api.get("/api/v2/records/T1w").json()["items"]} == {HASH}
 
 
 def test_a_hash_in_capitals_is_the_same_hash(api):
@@ -80,48 +85,6 @@ def test_a_hash_in_capitals_is_the_same_hash(api):
     items = api.get("/api/v2/records/T1w", filter="voxels_sha256=" + "CD" * 32).json()["items"]
     assert [item["image_id"] for item in items] == ["cd" * 32] * 2
     assert len(api.get("/api/v2/records/T1w", filter="file_md5=" + "AB" * 16).json()["items"]) == 1
-
-
-def test_a_rating_waits_for_its_image_and_is_linked_when_it_comes(api):
-    assert rate(api).status_code == 201
-    api.post("/api/v2/ratings", {"rating": 2, "unlinked": True}, scope="rate")
-    assert [item["link"] for item in api.get("/api/v2/ratings").json()["items"]] == ["waiting", "unlinked"]
-    made = api.post("/api/v2/records/T1w", a_record(provenance={"md5sum": md5_of(1)})).json()
-    assert [item["link"] for item in api.get("/api/v2/ratings").json()["items"]] == ["linked", "unlinked"]
-    assert [item["score"] for item in api.get("/api/v2/ratings", link="linked").json()["items"]] == [3.0]
-    assert [rating["score"] for rating in api.get(f"/api/v2/records/T1w/{made['id']}").json()["ratings"]] == [3.0]
-    assert api.get("/api/v2/statistics").json()["links"] == {"linked": 1, "unlinked": 1}
-
-
-def test_a_rating_supersedes_an_earlier_one_of_the_same_rater(api):
-    old = rate(api).json()["id"]
-    assert rate(api, 1.0, supersedes=old).status_code == 201
-    rows = api.get("/api/v2/ratings", filter="file_md5=" + md5_of(1)).json()["items"]
-    assert [(row["score"], row["current"]) for row in rows] == [(3.0, False), (1.0, True)]
-    assert rate(api, 1.5, supersedes="0" * 24).status_code == 409
-
-
-def test_a_rating_of_one_image_does_not_supersede_that_of_another(api):
-    old = rate(api).json()["id"]
-    other = {"rating": 1.0, "md5sum": md5_of(2), "supersedes": old}
-    assert api.post("/api/v2/ratings", other, scope="rate").status_code == 409
-    # The file was packed anew: two files, one image. And who linked a rating to nothing may link it now.
-    for number in (1, 2):
-        api.post("/api/v2/records/T1w", a_record(provenance={"md5sum": md5_of(number), "voxels_sha256": HASH}))
-    assert api.post("/api/v2/ratings", other, scope="rate").status_code == 201
-    loose = api.post("/api/v2/ratings", {"rating": 2, "unlinked": True}, scope="rate").json()["id"]
-    assert rate(api, 2.0, supersedes=loose).status_code == 201
-
-
-def test_nobody_rates_for_another_or_supersedes_anothers_rating(api):
-    old = rate(api).json()["id"]
-    assert rate(api, rater="bob").status_code == 403
-    assert rate(api, 1.0, scope="write", supersedes=old).status_code == 403
-    bulk = [{"rating": 2, "md5sum": md5_of(2)}, {"rating": 2, "md5sum": md5_of(3), "rater": "bob"}]
-    assert api.post("/api/v2/ratings/bulk", bulk, scope="rate").status_code == 403
-    assert len(api.get("/api/v2/ratings").json()["items"]) == 1
-    # An import of other people's ratings needs the scope to write.
-    assert rate(api, scope="write", rater="bob").status_code == 201
 
 
 def test_a_table_leaves_as_csv_that_a_spreadsheet_opens_safely(api):
@@ -147,13 +110,6 @@ def test_long_tables_leave_whole(api_sqlite):
         assert api_sqlite.post("/api/v2/records/bold/bulk", payloads).status_code == 200
     rows = list(csv.DictReader(io.StringIO(api_sqlite.get("/api/v2/records/bold/export").text)))
     assert [int(row["fd_num"]) for row in rows] == list(range(2_100))
-
-
-def test_ratings_leave_with_their_image(api):
-    rate(api, comment="@SUM(A1)")
-    api.post("/api/v2/records/T1w", a_record(provenance={"md5sum": md5_of(1), "voxels_sha256": HASH}))
-    (row,) = csv.DictReader(io.StringIO(api.get("/api/v2/ratings/export").text))
-    assert (row["score"], row["image_id"], row["link"], row["comment"]) == ("3.0", HASH, "linked", "'@SUM(A1)")
 
 
 def test_more_ratings_of_an_image_than_are_shown_are_counted_and_the_rest_has_an_address(api, monkeypatch):
