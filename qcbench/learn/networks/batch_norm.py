@@ -48,8 +48,13 @@ def has_channels_last(volumes: Tensor) -> bool:
 
 
 def mean_and_variance(volumes: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and (biased) variance of each channel of volumes (n, channels, x, y, z) with channels last."""
+    """Return mean and (biased) variance of each channel of volumes (n, channels, x, y, z) with channels last.
+
+    Raises ValueError where a channel has one voxel only, as torch's batch norm does: it has no variance.
+    """
     channels, z = volumes.shape[1], volumes.shape[4]
+    if volumes.numel() == channels:
+        raise ValueError(f"batch norm needs more than one voxel a channel to learn from, got {tuple(volumes.shape)}")
     # Sums of squares are of what is left without a first guess of the mean: around 0 they would lose digits.
     guess = next(_parts(volumes))[0].reshape(-1, channels).mean(0)
     guesses = guess.repeat(z)

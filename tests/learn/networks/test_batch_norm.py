@@ -76,3 +76,10 @@ def test_millions_of_voxels_are_normalised_as_in_double_precision():
     (right * wanted.double()).sum().backward()
     assert (found - right).abs().max() < 1e-5
     assert ((norm.weight.grad - exact.weight.grad) / exact.weight.grad).abs().max() < 1e-5
+
+
+def test_one_voxel_a_channel_has_no_variance_and_is_refused_as_by_torch():
+    one = channels_last(torch.ones(1, 3, 1, 1, 1))
+    for norm in (BatchNorm3d(3), torch.nn.BatchNorm3d(3)):
+        with pytest.raises(ValueError, match=r"more than (one|1) (voxel|value)"):
+            norm(one)
