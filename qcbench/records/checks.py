@@ -76,6 +76,8 @@ def check(modality: str, payload: object, pseudonyms: Pseudonyms) -> Accepted:
     metrics = validated(record_form(modality), payload)
     meta, provenance = _without_none(metrics.pop("bids_meta")), _without_none(metrics.pop("provenance"))
     provenance.pop("email", None)
+    for name in metadata.OTHER_NAMES:
+        meta.pop(name, None)
     for name in ("settings", "warnings"):
         if name in provenance:
             provenance[name] = _without_none(provenance[name])

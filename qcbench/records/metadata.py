@@ -88,6 +88,8 @@ ENTITIES = {
     "task": "task_id",
     "suffix": "modality",
 }
+#: Of them, those that take the place of a text that may be missing.
+OTHER_NAMES = tuple(theirs for theirs, ours in ENTITIES.items() if ours in TEXTS)
 
 #: Those with a column of their own, to filter and to sort by; the others stay in the payload.
 NUMBER_COLUMNS = (

@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from qcbench.errors import QcbenchError
 from qcbench.iqm_keys import IqmKey, keys_of
-from qcbench.records.metadata import NUMBERS, TEXTS
+from qcbench.records.metadata import NUMBERS, OTHER_NAMES, TEXTS
 from qcbench.records.ranges import IMPOSSIBLE, LARGEST
 
 #: MRIQC's scale and the words for its parts; a score below the number is in that class.
@@ -119,7 +119,7 @@ def record_form(modality: str) -> type[dict]:
     required = {"modality": Required[Literal[modality]], "subject_id": Required[_text(256, 1)]}
     if modality == "bold":
         required["TaskName"] = Required[_text(2048)]
-    meta = {name: _numbers(name) for name in NUMBERS} | dict.fromkeys(TEXTS, _Words) | required
+    meta = {name: _numbers(name) for name in NUMBERS} | dict.fromkeys((*TEXTS, *OTHER_NAMES), _Words) | required
     bids_meta = with_config(_IGNORE)(TypedDict(f"Metadata{modality}", meta, total=False))
     metrics = {key.name: _metric(key) for key in keys_of(modality)}
     whole = {"bids_meta": bids_meta, "provenance": Provenance, **metrics}

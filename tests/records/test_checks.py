@@ -1,10 +1,11 @@
 from pathlib import Path
 
+import orjson
 import pytest
 
 from qcbench.records import checks
 from qcbench.records.identity import Pseudonyms
-from qcbench.records.payloads import RefusedError
+from qcbench.records.payloads import RefusedError, json_schema, record_form
 from tests.records.samples import a_record, fixtures
 
 PSEUDONYMS = Pseudonyms(bytes(range(32)))
@@ -94,6 +95,7 @@ def test_what_valid_bids_and_real_scanners_have_is_no_fault(modality, changes):
         ("T1w", {"bids_meta": {"modality": "T2w"}}, ("bids_meta", "modality")),
         ("T1w", {"provenance": {"md5sum": "unspecified"}}, ("provenance", "md5sum")),
         ("bold", {"bids_meta": {"TaskName": None}}, ("bids_meta", "TaskName")),
+        ("bold", {"bids_meta": {"acquisition": {}}}, ("bids_meta", "acquisition")),
     ],
 )
 def test_nonsense_is_refused_and_the_field_is_named(modality, changes, where):
@@ -176,3 +178,15 @@ def test_the_records_that_mriqcs_server_is_tested_with_fare_as_they_should(real_
 def test_the_page_for_administrators_names_every_reason_for_a_flag():
     page = Path("docs/records.md").read_text()
     assert [code for code in checks.FLAGS if code not in page] == []
+
+
+def test_entities_under_the_names_of_bids_are_stored_under_ours_and_both_are_described():
+    named = {"acquisition": "mprage", "session": "01", "run": 2.0}
+    accepted = checked(bids_meta=named)
+    meta = orjson.loads(accepted.payload)["bids_meta"]
+    assert (meta["acq_id"], meta["run_id"]) == ("mprage", 2.0)
+    assert not meta.keys() & named.keys()
+    assert checked(bids_meta={"acq_id": "mprage", "session_id": "01", "run_id": 2.0}).record_id == accepted.record_id
+    described = json_schema(record_form("T1w"))["properties"]["bids_meta"]["properties"]
+    for theirs, ours in (("acquisition", "acq_id"), ("run", "run_id")):
+        assert described[theirs]["anyOf"] == described[ours]["anyOf"]
