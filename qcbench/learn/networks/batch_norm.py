@@ -22,7 +22,7 @@ class BatchNorm3d(nn.BatchNorm3d):
 
     def forward(self, volumes: Tensor) -> Tensor:
         """Return the volumes (n, channels, x, y, z), normalised; in training mode by their own mean and variance."""
-        if not self.training or not has_channels_last(volumes):
+        if not (self.training and is_float32_on_a_processor(volumes) and has_channels_last(volumes)):
             return super().forward(volumes)
         normalised, mean, variance = _Normalised.apply(volumes, self.weight, self.bias, self.eps)
         self.note(mean, variance, volumes.numel() / volumes.shape[1])
@@ -36,15 +36,14 @@ class BatchNorm3d(nn.BatchNorm3d):
         self.running_var.lerp_(variance * n / (n - 1), self.momentum)
 
 
+def is_float32_on_a_processor(volumes: Tensor) -> bool:
+    """Return whether volumes are what the sums here are made for, and no autocast changes it."""
+    return volumes.device.type == "cpu" and volumes.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+
+
 def has_channels_last(volumes: Tensor) -> bool:
-    """Return whether volumes are float32 on a processor, outside autocast, each voxel's channels beside each other."""
-    return (
-        volumes.device.type == "cpu"
-        and volumes.dtype == torch.float32
-        and not torch.is_autocast_enabled("cpu")
-        and volumes.stride(1) == 1
-        and volumes.is_contiguous(memory_format=torch.channels_last_3d)
-    )
+    """Return whether each voxel's channels lie beside each other in memory."""
+    return volumes.stride(1) == 1 and volumes.is_contiguous(memory_format=torch.channels_last_3d)
 
 
 def mean_and_variance(volumes: Tensor) -> tuple[Tensor, Tensor]:

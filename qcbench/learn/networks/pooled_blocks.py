@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812 (the name everyone knows it by)
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from qcbench.learn.networks.batch_norm import BatchNorm3d, mean_and_variance
+from qcbench.learn.networks.batch_norm import BatchNorm3d, is_float32_on_a_processor, mean_and_variance
 
 _PER_CHANNEL = (1, -1, 1, 1, 1)
 _ALL_BUT_CHANNELS = (0, 2, 3, 4)
@@ -29,13 +29,8 @@ def max_pool(volumes: Tensor, *, return_indices: bool = False) -> Tensor | tuple
 
 def may_be_one_step(convolution: nn.Conv3d, norm: nn.Module, volumes: Tensor) -> bool:
     """Return whether `one_step` is for these layers: float32 on a processor, channels last, a norm of one process."""
-    return (
-        volumes.device.type == "cpu"
-        and volumes.dtype == torch.float32
-        and not torch.is_autocast_enabled("cpu")
-        and convolution.weight.stride(1) == 1
-        and type(norm) is BatchNorm3d
-    )
+    is_ours = type(norm) is BatchNorm3d
+    return is_ours and convolution.weight.stride(1) == 1 and is_float32_on_a_processor(volumes)
 
 
 def one_step(convolution: nn.Conv3d, norm: BatchNorm3d, volumes: Tensor) -> Tensor:

@@ -3,7 +3,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qcbench.learn.networks.batch_norm import BatchNorm3d, has_channels_last, mean_and_variance
+from qcbench.learn.networks.batch_norm import (
+    BatchNorm3d,
+    has_channels_last,
+    is_float32_on_a_processor,
+    mean_and_variance,
+)
 
 ALL_BUT_CHANNELS = (0, 2, 3, 4)
 
@@ -53,9 +58,11 @@ def test_torch_and_double_precision_take_over_where_nothing_is_to_be_mended():
     volumes = torch.randn(2, 3, 4, 4, 4)
     assert has_channels_last(channels_last(volumes))
     assert not has_channels_last(volumes)
-    assert not has_channels_last(channels_last(volumes).double())
+    assert is_float32_on_a_processor(volumes)
+    assert not is_float32_on_a_processor(volumes.double())
+    assert not is_float32_on_a_processor(volumes.to("meta"))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert not has_channels_last(channels_last(volumes))
+        assert not is_float32_on_a_processor(volumes)
 
 
 def test_in_evaluation_the_norm_is_that_of_torch():
